@@ -1,0 +1,153 @@
+"""The wiring, shared by the launcher and by :func:`setup`: defaults, SDK, instrumentors.
+
+Each step is done once per process, whoever asks first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ada_otel import settings as _settings
+from ada_otel._diagnostics import contained, report
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_lock = threading.RLock()
+
+
+@dataclass
+class _State:
+    """What has been done in this process."""
+
+    settings: _settings.Settings | None = None
+    configured: bool = False
+    instrumented: bool = False
+
+
+_state = _State()
+
+
+def setup(app: Flask | None = None) -> None:
+    """Send this process's traces, metrics and logs over OTLP; the import-time way in.
+
+    Does what ``opentelemetry-instrument`` does, for an app that is started some other way. Call it once,
+    as early as you can; a second call, or one under the launcher, does nothing twice. SQLAlchemy engines
+    and Redis clients that exist already are traced too. Never raises: trouble is logged once, and the app
+    goes on.
+
+    Args:
+        app: The Flask application, when it was made before this call. Applications made later are found.
+    """
+    with contained("ada_otel.setup"), _lock:
+        if disabled():
+            return
+        prepare()
+        if not _state.configured:
+            if _foreign_sdk():
+                _state.configured = True
+            else:
+                configure_sdk()
+        if _state.configured:
+            instrument_libraries(include_stock=True)
+            if app is not None:
+                from ada_otel import instrument
+
+                instrument.instrument_app(app)
+
+
+def disabled() -> bool:
+    """Whether ``OTEL_SDK_DISABLED`` turns telemetry off (specification, general SDK variables)."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def configured() -> bool:
+    """Whether this distribution has put an SDK in place, or taken over one that was there."""
+    return _state.configured
+
+
+def current_settings() -> _settings.Settings:
+    """The settings in force in this process."""
+    if _state.settings is None:
+        _state.settings = _settings.load()
+    return _state.settings
+
+
+def prepare() -> None:
+    """Read the settings and fill in the ``OTEL_*`` defaults."""
+    if _state.settings is None and not disabled():
+        _settings.apply_defaults()
+        _state.settings = _settings.load()
+
+
+def configure_sdk(**kwargs: Any) -> None:
+    """Start the SDK from the environment, or from ``OTEL_CONFIG_FILE``.
+
+    Args:
+        **kwargs: What the launcher hands to a configurator; ``auto_instrumentation_version`` at least.
+    """
+    with _lock:
+        if _state.configured or disabled():
+            return
+        with contained("Starting the OpenTelemetry SDK"):
+            if os.environ.get("OTEL_CONFIG_FILE"):
+                _configure_from_file()
+            else:
+                _configure_from_environment(**kwargs)
+            _state.configured = True
+
+
+def instrument_libraries(*, include_stock: bool) -> None:
+    """Start our instrumentors, and with ``include_stock`` every other one that is installed."""
+    with _lock:
+        if _state.instrumented:
+            return
+        _state.instrumented = True
+        from ada_otel import instrument
+
+        if include_stock:
+            instrument.load_stock()
+        instrument.load_own(current_settings())
+
+
+def _configure_from_environment(**kwargs: Any) -> None:
+    from opentelemetry.sdk._configuration import _initialize_components
+
+    from ada_otel import _reachability, resource
+
+    _initialize_components(
+        resource_attributes={**resource.attributes()}, setup_logging_handler=False, **kwargs
+    )
+    if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in os.environ.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    ):
+        report(
+            "setting:OTEL_SERVICE_NAME",
+            "OTEL_SERVICE_NAME is not set: everything will arrive as service 'unknown_service'. "
+            "Set it to the name of this app, for instance OTEL_SERVICE_NAME=ada.",
+        )
+    if current_settings().startup_check:
+        _reachability.check_in_background()
+
+
+def _configure_from_file() -> None:
+    path = os.environ["OTEL_CONFIG_FILE"]
+    try:
+        from opentelemetry.configuration import configure_sdk as configure_declared
+        from opentelemetry.configuration import load_config_file
+    except ImportError as error:
+        raise RuntimeError(
+            f"OTEL_CONFIG_FILE is {path!r}, but opentelemetry-configuration is not installed; "
+            "install it with: pip install 'ada-otel[config-file]'"
+        ) from error
+    configure_declared(load_config_file(path))
+
+
+def _foreign_sdk() -> bool:
+    """Whether the app has set a tracer provider of its own; it is then used as it is."""
+    from opentelemetry import trace
+
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)

@@ -1,0 +1,52 @@
+"""What must be made new in a child process: locks, threads, queues, sums, ids.
+
+A fork copies locks that other threads hold and numbers that the parent will report itself. Each part of
+the pipeline registers here how it makes itself new; parts are made new in the order of their registration.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ada_otel._diagnostics import contained
+
+_pid = os.getpid()
+_parts: list[weakref.WeakMethod[Callable[[], Any]]] = []
+
+
+def on_fork(renew: Callable[[], Any]) -> None:
+    """Run ``renew`` in every child process, right after the fork.
+
+    Args:
+        renew: A bound method; held weakly, so that its object can still be collected. It must not take a lock
+            that existed before the fork.
+    """
+    _parts.append(weakref.WeakMethod(renew))
+
+
+def check_pid() -> None:
+    """Renew all parts if this process was forked without Python's hooks, as uWSGI's is.
+
+    Costs one system call; each entry point into the pipeline calls it where a wrong process would do harm.
+    """
+    if os.getpid() != _pid:
+        _renew_all()
+
+
+def _renew_all() -> None:
+    global _pid  # noqa: PLW0603  # the process is the one thing that is global by nature
+    _pid = os.getpid()
+    for reference in list(_parts):
+        renew = reference()
+        if renew is None:
+            _parts.remove(reference)
+        else:
+            with contained("Starting telemetry in a forked process"):
+                renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
