@@ -144,6 +144,22 @@ def _configure_from_file() -> None:
             "install it with: pip install 'ada-otel[config-file]'"
         ) from error
     configure_declared(load_config_file(path))
+    _mend_propagator()
+
+
+def _mend_propagator() -> None:
+    """Keep a file that declares no propagator from failing each request.
+
+    The composite of no propagators extracts None where a context is due (opentelemetry-api 1.45), on which
+    the stock instrumentations raise.
+    """
+    from opentelemetry import propagate
+    from opentelemetry.propagators.composite import CompositePropagator
+
+    from ada_otel._propagation import NoPropagator
+
+    if isinstance(propagate.get_global_textmap(), CompositePropagator) and not propagate.extract({}):
+        propagate.set_global_textmap(NoPropagator())
 
 
 def _foreign_sdk() -> bool:

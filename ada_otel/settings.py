@@ -163,6 +163,8 @@ def apply_defaults(environ: MutableMapping[str, str] | None = None) -> None:
         _mend(target, name, ("http/protobuf", "grpc"), "http/protobuf")
     for name in _ENDPOINT_VARIABLES:
         _mend_endpoint(target, name)
+    for signal in ("traces", "metrics", "logs"):
+        _mend_exporters(target, signal)
 
 
 _OTEL_DEFAULTS = {
@@ -201,6 +203,26 @@ def _mend(target: MutableMapping[str, str], name: str, allowed: tuple[str, ...],
         f"{name} is {value!r}, which is not one of {', '.join(allowed)}; {default!r} is used.",
     )
     target[name] = default
+
+
+def _mend_exporters(target: MutableMapping[str, str], signal: str) -> None:
+    name = f"OTEL_{signal.upper()}_EXPORTER"
+    wanted = [part.strip() for part in target[name].split(",") if part.strip()]
+    known = {"otlp", "console", "none"}
+    if known.issuperset(wanted):
+        return
+    from opentelemetry.util._importlib_metadata import entry_points
+
+    known.update(found.name for found in entry_points(group=f"opentelemetry_{signal}_exporter"))
+    unknown = [part for part in wanted if part not in known]
+    if unknown:
+        usable = [part for part in wanted if part in known] or ["otlp"]
+        report(
+            f"setting:{name}",
+            f"{name} names {', '.join(map(repr, unknown))}, which is not one of {', '.join(sorted(known))}; "
+            f"{','.join(usable)!r} is used.",
+        )
+        target[name] = ",".join(usable)
 
 
 def _mend_endpoint(target: MutableMapping[str, str], name: str) -> None:

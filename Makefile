@@ -1,0 +1,99 @@
+# make demo   set everything up, run ADA under telemetry on real servers, show what arrived
+# make test   set everything up, lint nothing, run every test this machine can run
+# make help   the rest
+
+PYTHON ?= python3
+VENV   ?= .venv
+PY      = $(VENV)/bin/python
+UV      = $(VENV)/bin/uv
+UV_VERSION = 0.13.9
+
+SOURCES := $(shell find ada_otel -name '*.py') pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup wheel lint format test test-unit test-oldest demo stack stack-status stack-down \
+        bench drills docs requirements clean
+
+help:
+	@echo 'make demo          run ADA under telemetry on real servers and show what arrived (ONCE=1: do not wait)'
+	@echo 'make test          run the tests, with the real servers that this machine can start'
+	@echo 'make lint          ruff and mypy'
+	@echo 'make stack         start the servers: collector, Prometheus, Alertmanager, Elasticsearch, Redis, PostgreSQL'
+	@echo 'make stack-status  what runs, and where'
+	@echo 'make stack-down    stop it'
+	@echo 'make test-unit     the tests that need no server'
+	@echo 'make test-oldest   the unit tests on the oldest versions that are supported'
+	@echo 'make bench         overhead beside other distributions'
+	@echo 'make drills        forks, exits and outages, in their long form, with a report'
+	@echo 'make docs          write the generated pages of docs/ again'
+
+$(UV):
+	@echo '== making the virtual environment in $(VENV)'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo 'ada-otel needs Python 3.10 or newer; set PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo 'python3 -m venv failed; on Debian: apt-get install python3-venv'; exit 1; }
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.dependencies: requirements/dev.txt | $(UV)
+	@echo '== installing the pinned packages (about a minute the first time)'
+	@$(UV) pip install --quiet --python $(PY) --requirement requirements/dev.txt
+	@touch $@
+
+# The tests and the demo run what users install: the built wheel.
+$(VENV)/.wheel: $(SOURCES) README.md LICENSE $(VENV)/.dependencies
+	@echo '== building and installing the wheel'
+	@rm -rf dist && $(UV) build --quiet --wheel --python $(PY) --out-dir dist .
+	@$(UV) pip install --quiet --python $(PY) --no-deps --reinstall dist/*.whl
+	@touch $@
+
+setup: $(VENV)/.wheel
+wheel: $(VENV)/.wheel
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+test: setup
+	@$(PY) -m tools.stack ensure
+	$(VENV)/bin/pytest $(PYTEST_ARGS)
+
+test-unit: setup
+	$(VENV)/bin/pytest tests/unit $(PYTEST_ARGS)
+
+test-oldest: setup
+	@echo '== installing the oldest supported versions'
+	@$(UV) venv --quiet --allow-existing --python 3.10 .venv-oldest 2>/dev/null \
+	  || $(UV) venv --quiet --allow-existing --python $(PY) .venv-oldest
+	@$(UV) pip install --quiet --python .venv-oldest --requirement requirements/oldest.txt
+	@$(UV) pip install --quiet --python .venv-oldest --no-deps --reinstall dist/*.whl
+	.venv-oldest/bin/pytest tests/unit $(PYTEST_ARGS)
+
+demo: setup
+	@$(PY) -m tools.demo $(if $(ONCE),--once)
+
+stack: setup
+	@$(PY) -m tools.stack up
+
+stack-status: setup
+	@$(PY) -m tools.stack status
+
+stack-down: setup
+	@$(PY) -m tools.stack down
+
+docs: setup
+	@$(PY) -m tools.docs
+
+requirements: $(UV)
+	$(UV) pip compile --quiet --universal --python-version 3.10 --extra config-file --no-annotate --no-header \
+	  requirements/dev.in pyproject.toml --output-file requirements/dev.txt
+	$(UV) pip compile --quiet --python-version 3.10 --resolution lowest-direct --extra config-file --no-annotate \
+	  --no-header requirements/oldest.in pyproject.toml --output-file requirements/oldest.txt
+
+clean:
+	rm -rf .venv .venv-oldest dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
