@@ -1,0 +1,1 @@
+"""Logs: from a line of code to an OTLP log record."""

@@ -1,0 +1,149 @@
+"""From the standard library's ``logging`` to OTLP log records.
+
+The handler sits on the root logger. Lines of the telemetry libraries themselves, and any line that is
+logged while telemetry is being exported, are left out: they would feed on themselves when the collector
+is away.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry._logs import Logger, LogRecord, get_logger
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.instrumentation.log_utils import std_to_otel
+from opentelemetry.util.types import AnyValue
+
+from ada_otel._diagnostics import contained
+
+__all__ = ["OTLPHandler", "install", "uninstall"]
+
+#: Loggers whose lines never become OTLP records: they speak of the export itself.
+_OWN_LOGGERS = ("opentelemetry", "ada_otel")
+
+#: What every stdlib record has; anything else came by ``extra=`` and becomes an attribute.
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+#: The severity text of OpenTelemetry's log data model, where it differs from the stdlib's level name.
+_SEVERITY_TEXT = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+
+_CONFIG_FUNCTIONS = ("dictConfig", "fileConfig")
+
+
+class OTLPHandler(logging.Handler):
+    """Sends each stdlib log record as an OTLP log record.
+
+    Body: the formatted message. Scope name: the logger's name. Attributes: ``code.*`` of the call site,
+    ``exception.*`` where there is one, and all that came by ``extra=``; ``otel.event.name`` there becomes the
+    event name. Source: OpenTelemetry log data model; semantic conventions for code and exceptions.
+    """
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._loggers: dict[str, Logger] = {}
+        self._active = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send ``record``; never raises, and passes over lines that telemetry itself caused."""
+        if record.name.startswith(_OWN_LOGGERS) or getattr(self._active, "flag", False):
+            return
+        context = get_current()
+        if context.get(_SUPPRESS_INSTRUMENTATION_KEY):
+            return
+        self._active.flag = True
+        try:
+            with contained("Sending a log line"):
+                logger = self._loggers.get(record.name)
+                if logger is None:
+                    logger = self._loggers[record.name] = get_logger(record.name)
+                attributes = _attributes(record)
+                event_name = attributes.pop("otel.event.name", None)
+                logger.emit(
+                    LogRecord(
+                        timestamp=int(record.created * 1e9),
+                        observed_timestamp=time.time_ns(),
+                        context=context,
+                        severity_text=_SEVERITY_TEXT.get(record.levelname, record.levelname),
+                        severity_number=std_to_otel(record.levelno),
+                        body=record.getMessage(),
+                        attributes=attributes,
+                        event_name=event_name if isinstance(event_name, str) else None,
+                    )
+                )
+        finally:
+            self._active.flag = False
+
+
+def _attributes(record: logging.LogRecord) -> dict[str, AnyValue]:
+    attributes: dict[str, AnyValue] = {
+        key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS
+    }
+    attributes["code.file.path"] = record.pathname
+    attributes["code.function.name"] = record.funcName
+    attributes["code.line.number"] = record.lineno
+    if record.exc_info:
+        kind, error, trace = record.exc_info
+        if kind is not None:
+            attributes["exception.type"] = kind.__qualname__ if kind.__module__ == "builtins" else (
+                f"{kind.__module__}.{kind.__qualname__}"
+            )
+        if error is not None:
+            attributes["exception.message"] = str(error)
+            attributes["exception.stacktrace"] = "".join(traceback.format_exception(kind, error, trace))
+    return attributes
+
+
+_installed: list[OTLPHandler] = []
+_originals: dict[str, Callable[..., Any]] = {}
+
+
+def install(level: str) -> None:
+    """Put the handler on the root logger, once, and keep it there through ``logging.config``.
+
+    Args:
+        level: The lowest level that is sent. A root logger still at its default (WARNING) is lowered to it;
+            one that the app has set is left alone.
+    """
+    if _installed:
+        return
+    handler = OTLPHandler(logging.getLevelName(level))
+    _installed.append(handler)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    if root.level == logging.WARNING:
+        root.setLevel(logging.getLevelName(level))
+    for name in _CONFIG_FUNCTIONS:
+        _originals[name] = getattr(logging.config, name)
+        setattr(logging.config, name, _kept_through(_originals[name]))
+
+
+def uninstall() -> None:
+    """Take the handler away again, and put the ``logging.config`` functions back."""
+    while _installed:
+        logging.getLogger().removeHandler(_installed.pop())
+    for name, original in _originals.items():
+        setattr(logging.config, name, original)
+    _originals.clear()
+
+
+def _kept_through(configure: Callable[..., Any]) -> Callable[..., Any]:
+    # dictConfig and fileConfig clear the root logger's handlers, and close every handler that exists.
+    def configure_and_keep(*args: Any, **kwargs: Any) -> Any:
+        root = logging.getLogger()
+        for handler in _installed:
+            root.removeHandler(handler)
+        try:
+            return configure(*args, **kwargs)
+        finally:
+            for handler in _installed:
+                root.addHandler(handler)
+
+    configure_and_keep.__name__ = configure.__name__
+    configure_and_keep.__doc__ = configure.__doc__
+    return configure_and_keep
