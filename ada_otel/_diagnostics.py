@@ -36,23 +36,29 @@ def raising() -> bool:
     return os.environ.get("ADA_OTEL_RAISE", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
-@contextmanager
-def contained(what: str) -> Iterator[None]:
-    """Keep an error inside telemetry away from the app: report it once, by name, and go on.
+def failed(what: str, error: Exception) -> None:
+    """Keep an error inside telemetry away from the app: report it once, by name. Call it in an ``except``.
 
     Args:
         what: What was being done, as it should read in "… failed".
+        error: The error, which goes on to the caller only in ada-otel's own tests.
     """
+    if raising():
+        raise error
+    report(
+        f"contained:{what}:{type(error).__name__}",
+        f"{what} failed: {type(error).__name__}: {error}. The app goes on, with less telemetry.",
+        exc=error,
+    )
+
+
+@contextmanager
+def contained(what: str) -> Iterator[None]:
+    """Do :func:`failed` with whatever is raised in the block; for places that are not on a request's way."""
     try:
         yield
     except Exception as error:
-        if raising():
-            raise
-        report(
-            f"contained:{what}:{type(error).__name__}",
-            f"{what} failed: {type(error).__name__}: {error}. The app goes on, with less telemetry.",
-            exc=error,
-        )
+        failed(what, error)
 
 
 def forget_reports() -> None:

@@ -70,10 +70,10 @@ def instrument_app(app: Flask) -> None:
         return
 
     def start() -> None:
-        from ada_otel.instrument.flask import instrument_flask_app
+        from ada_otel.instrument.flask import FlaskInstrumentor
 
         if not getattr(app, "_is_instrumented_by_opentelemetry", False):
-            instrument_flask_app(app)
+            FlaskInstrumentor.instrument_app(app)
 
     _attempt("flask", start)
 

@@ -90,8 +90,10 @@ def _attributes(record: logging.LogRecord) -> dict[str, AnyValue]:
     if record.exc_info:
         kind, error, trace = record.exc_info
         if kind is not None:
-            attributes["exception.type"] = kind.__qualname__ if kind.__module__ == "builtins" else (
-                f"{kind.__module__}.{kind.__qualname__}"
+            attributes["exception.type"] = (
+                kind.__qualname__
+                if kind.__module__ == "builtins"
+                else (f"{kind.__module__}.{kind.__qualname__}")
             )
         if error is not None:
             attributes["exception.message"] = str(error)

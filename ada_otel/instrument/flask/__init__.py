@@ -1,0 +1,54 @@
+"""Flask: the server span and the HTTP server metrics.
+
+:class:`FlaskInstrumentor` takes the arguments, hooks and environment variables of the stock one. With the
+stable HTTP conventions, which are this distribution's default, requests go through
+:mod:`ada_otel.instrument.flask._middleware`; with any other, or without the fast path, through the stock
+code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import flask
+from opentelemetry.instrumentation.flask import FlaskInstrumentor as _StockFlaskInstrumentor
+
+from ada_otel.instrument import _conventions
+from ada_otel.instrument.flask import _middleware
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+__all__ = ["FlaskInstrumentor"]
+
+
+class FlaskInstrumentor(_StockFlaskInstrumentor):
+    """Instruments Flask applications; see the stock ``FlaskInstrumentor`` for the arguments."""
+
+    _instance = None
+
+    def _instrument(self, **kwargs: Any) -> None:
+        if not _conventions.fast():
+            super()._instrument(**kwargs)  # type: ignore[no-untyped-call]
+            return
+        self._original_flask = flask.Flask
+        flask.Flask = _middleware.instrumented_class(flask.Flask, kwargs)  # type: ignore[misc]
+
+    @staticmethod
+    def instrument_app(app: Flask, **options: Any) -> None:  # type: ignore[override]
+        """Instrument one application that exists already.
+
+        Args:
+            app: The application.
+            **options: The keyword arguments of the stock ``FlaskInstrumentor.instrument_app``.
+        """
+        if _conventions.fast() and not getattr(app, "_is_instrumented_by_opentelemetry", False):
+            _middleware.install(app, options)
+        else:
+            _StockFlaskInstrumentor.instrument_app(app, **options)
+
+    @staticmethod
+    def uninstrument_app(app: Flask) -> None:
+        """Take the instrumentation off one application."""
+        if not _middleware.remove(app):
+            _StockFlaskInstrumentor.uninstrument_app(app)

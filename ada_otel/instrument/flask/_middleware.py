@@ -1,0 +1,401 @@
+"""The way of a request: one WSGI wrapper around the app, one function before the view.
+
+The wrapper starts the span before Flask does anything, so that session loading is inside it, and ends it
+when the response body has been sent. The function before the view gives the span its route, which Flask knows
+by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any
+
+import flask
+from flask.globals import request_ctx
+from flask.signals import got_request_exception
+from opentelemetry import context as context_api
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.flask import _excluded_urls_from_env
+from opentelemetry.instrumentation.flask.version import __version__ as _stock_version
+from opentelemetry.instrumentation.propagators import get_global_response_propagator
+from opentelemetry.instrumentation.wsgi import default_response_propagation_setter, wsgi_getter
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.semconv._incubating.metrics.http_metrics import create_http_server_active_requests
+from opentelemetry.semconv.schemas import Schemas
+from opentelemetry.trace import INVALID_SPAN, SpanKind
+from opentelemetry.trace.propagation import _SPAN_KEY
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace.status import Status, StatusCode
+from opentelemetry.util.http import parse_excluded_urls
+
+from ada_otel._diagnostics import contained, failed
+from ada_otel.instrument.flask._attributes import method_of, protocol_version, request_attributes
+from ada_otel.instrument.flask._commenter import COMMENTER_KEY, RequestTags
+from ada_otel.instrument.flask._headers import request_capture, response_capture
+from ada_otel.pipeline.metrics import bind
+from ada_otel.pipeline.tracing.begin import begin_with
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+#: The scope of the stock instrumentation: what reads its telemetry goes on working.
+SCOPE = "opentelemetry.instrumentation.flask"
+
+#: Bounds in seconds; semantic conventions, http.server.request.duration.
+DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+_STATE = "ada_otel.request"
+_EMPTY = Context()
+_INVALID_STATUS = -1
+
+
+class Request:
+    """What is known of one request while it is served."""
+
+    __slots__ = ("error", "route", "sent", "span", "status", "streamed")
+
+    def __init__(self, span: trace.Span) -> None:
+        self.span = span
+        self.route: str | None = None
+        self.status: str | None = None
+        self.error: BaseException | None = None
+        self.streamed = False
+
+
+class Middleware:
+    """Wraps ``Flask.wsgi_app``; see :func:`install` for the options."""
+
+    def __init__(self, app: Flask, options: dict[str, Any]) -> None:
+        schema = Schemas.V1_21_0.value
+        tracer = trace.get_tracer(SCOPE, _stock_version, options.get("tracer_provider"), schema_url=schema)
+        meter = metrics.get_meter(SCOPE, _stock_version, options.get("meter_provider"), schema_url=schema)
+        self.app = app
+        self.wsgi_app: Callable[..., Iterable[bytes]] = app.wsgi_app
+        self._begin = begin_with(tracer)
+        duration = meter.create_histogram(
+            "http.server.request.duration",
+            unit="s",
+            description="Duration of HTTP server requests.",
+            explicit_bucket_boundaries_advisory=DURATION_BOUNDS,
+        )
+        active = create_http_server_active_requests(meter)
+        # One handle per set of attributes; the sets are few (routes, not paths), and the caches bounded.
+        self._active = lru_cache(256)(
+            lambda method, scheme: bind(active, _some({"http.request.method": method, "url.scheme": scheme}))
+        )
+        self._duration = lru_cache(2048)(partial(_bind_duration, duration))
+        self._request_hook = options.get("request_hook")
+        self._response_hook = options.get("response_hook")
+        excluded = options.get("excluded_urls")
+        found = _excluded_urls_from_env if excluded is None else parse_excluded_urls(excluded)
+        self._excluded = found if found._excluded_urls else None
+        self._capture_request = request_capture()
+        self._capture_response = response_capture()
+        self._tags = (
+            RequestTags(options.get("commenter_options") or {})
+            if options.get("enable_commenter", True)
+            else None
+        )
+        self._propagator: Any = None
+        self._standard_headers = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        if self._excluded is not None and self._excluded.url_disabled(_url(environ)):
+            return self.wsgi_app(environ, start_response)
+        started = perf_counter_ns()
+        context, kind = self._parent(environ)
+        parent = context.get(_SPAN_KEY)
+        method = method_of(environ.get("REQUEST_METHOD", ""))[0]
+        scheme = environ.get("wsgi.url_scheme")
+        span = self._begin(
+            "HTTP" if method == "_OTHER" else method,
+            kind,
+            parent.get_span_context() if parent is not None else None,  # type: ignore[attr-defined]
+            partial(request_attributes, environ),
+            context=context,
+            start_time=time_ns(),
+        )
+        request = Request(span)
+        environ[_STATE] = request
+        inner = Context(context)
+        dict.__setitem__(inner, _SPAN_KEY, span)
+        if self._tags is not None:
+            dict.__setitem__(inner, COMMENTER_KEY, self._tags)
+        token = context_api.attach(inner)
+        active = self._active(method, scheme)
+        active.add(1)
+        finish = partial(self._finish, request, environ, method, scheme, started, active)
+        try:
+            body = self.wsgi_app(environ, partial(self._respond, request, start_response))
+        except BaseException as error:
+            request.error = error
+            finish()
+            raise
+        finally:
+            context_api.detach(token)
+        if request.streamed and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
+            return _Body(body, inner, request, finish)
+        finish()
+        return body
+
+    def _parent(self, environ: dict[str, Any]) -> tuple[Context, SpanKind]:
+        current = context_api.get_current()
+        # Inside another span, of a WSGI middleware say, this one is internal, as in the stock code.
+        if current.get(_SPAN_KEY, INVALID_SPAN) is not INVALID_SPAN:
+            return current, SpanKind.INTERNAL
+        propagator = propagate.get_global_textmap()
+        if propagator is not self._propagator:
+            self._propagator = propagator
+            self._standard_headers = _reads_only_w3c(propagator)
+        if self._standard_headers and "HTTP_TRACEPARENT" not in environ and "HTTP_BAGGAGE" not in environ:
+            return _EMPTY, SpanKind.SERVER
+        return propagator.extract(environ, getter=wsgi_getter), SpanKind.SERVER
+
+    def before_request(self) -> None:
+        """Give the span what Flask knows by now: the route."""
+        flask_request = request_ctx.request
+        request = flask_request.environ.get(_STATE)
+        if request is None:
+            return
+        try:
+            span = request.span
+            rule = flask_request.url_rule
+            if rule is not None:
+                request.route = rule.rule
+            if span.is_recording():
+                if rule is not None:
+                    method = method_of(flask_request.environ.get("REQUEST_METHOD", ""))[0]
+                    span.update_name(f"{'HTTP' if method == '_OTHER' else method} {rule.rule}")
+                    span.set_attribute("http.route", rule.rule)
+                if self._capture_request is not None and span.kind is SpanKind.SERVER:
+                    span.set_attributes(self._capture_request(flask_request.environ))
+            if self._request_hook is not None:
+                self._request_hook(span, flask_request.environ)
+        except Exception as error:
+            failed("Tracing a request", error)
+
+    def note_streaming(self, response: flask.Response) -> None:
+        """See whether a response is streamed: such a span ends with the body.
+
+        Error pages come as iterators as well, but their length is known.
+        """
+        if not isinstance(response.response, (list, tuple)) and "Content-Length" not in response.headers:
+            request = request_ctx.request.environ.get(_STATE)
+            if request is not None:
+                request.streamed = True
+
+    def _respond(
+        self, request: Request, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
+    ) -> Any:
+        try:
+            request.status = status
+            span = request.span
+            propagator = get_global_response_propagator()
+            if propagator is not None:
+                propagator.inject(headers, setter=default_response_propagation_setter)
+            if span.is_recording():
+                _set_status(span, status)
+                if self._capture_response is not None and span.kind is SpanKind.SERVER:  # type: ignore[attr-defined]
+                    span.set_attributes(self._capture_response(headers))
+            if self._response_hook is not None:
+                self._response_hook(span, status, headers)
+        except Exception as error:
+            failed("Tracing a response", error)
+        return start_response(status, headers, *rest)
+
+    def _finish(
+        self,
+        request: Request,
+        environ: dict[str, Any],
+        method: str,
+        scheme: str | None,
+        started: int,
+        active: Any,
+    ) -> None:
+        try:
+            span, error = request.span, request.error
+            active.add(-1)
+            version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
+            raised = type(error).__qualname__ if error is not None and request.status is None else None
+            handle = self._duration(method, scheme, version, request.route, request.status, raised)
+            handle.record((perf_counter_ns() - started) / 1e9, None, span.get_span_context())
+            if error is not None and span.is_recording():
+                if raised is not None:
+                    span.set_attribute("error.type", raised)
+                span.record_exception(error)
+                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            span.end()
+        except Exception as problem:
+            failed("Ending a request's span", problem)
+
+
+class _Body:
+    """A streamed body: the span is current while it is made, and ends when it is done or dropped."""
+
+    def __init__(
+        self, body: Iterable[bytes], context: Context, request: Request, finish: Callable[[], None]
+    ) -> None:
+        self._body = body
+        self._next: Iterator[bytes] = iter(body)
+        self._context = context
+        self._request = request
+        self._finish: Callable[[], None] | None = finish
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        token = context_api.attach(self._context)
+        try:
+            return next(self._next)
+        except StopIteration:
+            self._end()
+            raise
+        except BaseException as error:
+            self._request.error = error
+            self._end()
+            raise
+        finally:
+            context_api.detach(token)
+
+    def close(self) -> None:
+        """Close the app's body; WSGI servers call this however the response ended."""
+        token = context_api.attach(self._context)
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            context_api.detach(token)
+            self._end()
+
+    def _end(self) -> None:
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            finish()
+
+
+def install(app: Flask, options: dict[str, Any]) -> None:
+    """Instrument one application.
+
+    Args:
+        app: The application.
+        options: ``request_hook``, ``response_hook``, ``tracer_provider``, ``meter_provider``,
+            ``excluded_urls``, ``enable_commenter``, ``commenter_options``; as for the stock instrumentor.
+    """
+    middleware = Middleware(app, options)
+    app.wsgi_app = middleware  # type: ignore[method-assign]
+    app.before_request_funcs.setdefault(None, []).insert(0, middleware.before_request)
+    process_response = app.process_response
+
+    def process_and_note(response: flask.Response) -> flask.Response:
+        processed = process_response(response)
+        middleware.note_streaming(processed)
+        return processed
+
+    app.process_response = process_and_note  # type: ignore[method-assign]
+    got_request_exception.connect(_note_error, app)
+    app._ada_otel_middleware = (middleware, process_response)  # type: ignore[attr-defined]
+    app._is_instrumented_by_opentelemetry = True  # type: ignore[attr-defined]
+
+
+def remove(app: Flask) -> bool:
+    """Take the instrumentation off again; False if this module did not put it there."""
+    installed = getattr(app, "_ada_otel_middleware", None)
+    if installed is None:
+        return False
+    middleware, process_response = installed
+    app.wsgi_app = middleware.wsgi_app  # type: ignore[method-assign]
+    app.process_response = process_response  # type: ignore[method-assign]
+    app.before_request_funcs[None].remove(middleware.before_request)
+    got_request_exception.disconnect(_note_error, app)
+    del app._ada_otel_middleware  # type: ignore[attr-defined]
+    app._is_instrumented_by_opentelemetry = False  # type: ignore[attr-defined]
+    return True
+
+
+def instrumented_class(base: type[Flask], options: dict[str, Any]) -> type[Flask]:
+    """Make the class that takes the place of ``flask.Flask``: its applications are instrumented at birth."""
+
+    class InstrumentedFlask(base):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            with contained("Instrumenting a Flask application"):
+                install(self, options)
+
+    InstrumentedFlask.__name__ = base.__name__
+    InstrumentedFlask.__qualname__ = base.__qualname__
+    return InstrumentedFlask
+
+
+def _note_error(_app: Flask, exception: BaseException, **_extra: Any) -> None:
+    request = request_ctx.request.environ.get(_STATE)
+    if request is not None:
+        request.error = exception
+
+
+def _set_status(span: trace.Span, status: str) -> None:
+    text = status.partition(" ")[0]
+    code = _status_code(text)
+    if code == _INVALID_STATUS:
+        span.set_attribute("error.type", text)
+        span.set_status(Status(StatusCode.ERROR, "Non-integer HTTP status: " + text))
+        return
+    span.set_attribute("http.response.status_code", code)
+    if code >= 500 or code < 100:
+        span.set_attribute("error.type", text)
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def _status_code(text: str) -> int:
+    try:
+        code = int(text)
+    except ValueError:
+        return _INVALID_STATUS
+    return code if code >= 0 else _INVALID_STATUS
+
+
+def _bind_duration(
+    histogram: metrics.Histogram,
+    method: str,
+    scheme: str | None,
+    version: str,
+    route: str | None,
+    status: str | None,
+    raised: str | None,
+) -> Any:
+    found: dict[str, Any] = {
+        "http.request.method": method,
+        "url.scheme": scheme,
+        "network.protocol.version": version,
+        "http.route": route,
+        "error.type": raised,
+    }
+    if status is not None:
+        text = status.partition(" ")[0]
+        code = _status_code(text)
+        if code != _INVALID_STATUS:
+            found["http.response.status_code"] = code
+        if code >= 500 or code < 100:
+            found["error.type"] = text
+    return bind(histogram, _some(found))
+
+
+def _some(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if value not in {None, ""}}
+
+
+def _reads_only_w3c(propagator: Any) -> bool:
+    parts = propagator._propagators if type(propagator) is CompositePropagator else [propagator]
+    return all(type(part) in {TraceContextTextMapPropagator, W3CBaggagePropagator} for part in parts)
+
+
+def _url(environ: dict[str, Any]) -> str:
+    from werkzeug.wrappers import Request as WerkzeugRequest
+
+    return WerkzeugRequest(environ).url

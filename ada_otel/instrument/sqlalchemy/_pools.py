@@ -1,0 +1,115 @@
+"""Connection pool usage, read when metrics are collected.
+
+The stock code adds to four counters on each checkout and checkin, 40 µs a query. A queue pool knows its own
+numbers; for other pools two integers are kept.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+from opentelemetry.instrumentation.sqlalchemy.engine import _get_attributes_from_engine
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.semconv.metrics import MetricInstruments
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import QueuePool
+
+from ada_otel.instrument.sqlalchemy._stock import USAGE_DESCRIPTION
+from ada_otel.pipeline.fork import on_fork
+
+
+class PoolUsage:
+    """``db.client.connections.usage``: connections in use and idle, per pool."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._engines: weakref.WeakKeyDictionary[Engine, _Counts | None] = weakref.WeakKeyDictionary()
+        self._stopped = False
+        meter.create_observable_up_down_counter(
+            MetricInstruments.DB_CLIENT_CONNECTIONS_USAGE,
+            callbacks=[self._observe],
+            unit="connections",
+            description=USAGE_DESCRIPTION,
+        )
+
+    def add(self, engine: Engine) -> None:
+        """Report an engine's pool from now on; held weakly."""
+        if isinstance(engine.pool, QueuePool):
+            self._engines[engine] = None
+        else:
+            counts = self._engines[engine] = _Counts()
+            counts.listen(engine)
+
+    def stop(self) -> None:
+        """Report nothing any more."""
+        self._stopped = True
+        for engine, counts in list(self._engines.items()):
+            if counts is not None:
+                counts.stop_listening(engine)
+        self._engines.clear()
+
+    def _observe(self, _options: CallbackOptions) -> Iterable[Observation]:
+        if self._stopped:
+            return
+        for engine, counts in list(self._engines.items()):
+            # dispose() gives an engine a new pool, so the pool is looked up each time.
+            pool: Any = engine.pool
+            if counts is not None:
+                idle, used = counts.idle, counts.used
+            elif isinstance(pool, QueuePool):
+                idle, used = pool.checkedin(), pool.checkedout()
+            else:
+                continue
+            name = _get_attributes_from_engine(engine)
+            yield Observation(idle, {**name, "state": "idle"})
+            yield Observation(used, {**name, "state": "used"})
+
+
+class _Counts:
+    """Connections of a pool that does not count them itself."""
+
+    def __init__(self) -> None:
+        self.idle = self.used = 0
+        self._lock = threading.Lock()
+        on_fork(self._renew)
+
+    def listen(self, engine: Engine) -> None:
+        for name, listener in self._listeners():
+            event.listen(engine, name, listener)
+
+    def stop_listening(self, engine: Engine) -> None:
+        for name, listener in self._listeners():
+            event.remove(engine, name, listener)
+
+    def _listeners(self) -> list[tuple[str, Any]]:
+        return [
+            ("connect", self._connected),
+            ("close", self._closed),
+            ("checkout", self._checked_out),
+            ("checkin", self._checked_in),
+        ]
+
+    def _connected(self, _connection: Any, _record: Any) -> None:
+        self._change(1, 0)
+
+    def _closed(self, _connection: Any, _record: Any) -> None:
+        self._change(-1, 0)
+
+    def _checked_out(self, _connection: Any, _record: Any, _proxy: Any) -> None:
+        self._change(-1, 1)
+
+    def _checked_in(self, _connection: Any, _record: Any) -> None:
+        self._change(1, -1)
+
+    def _change(self, idle: int, used: int) -> None:
+        with self._lock:
+            self.idle += idle
+            self.used += used
+
+    def _renew(self) -> None:
+        # The parent's connections are the parent's to report.
+        self._lock = threading.Lock()
+        self.idle = self.used = 0
