@@ -1,0 +1,120 @@
+"""``bind()``: an instrument and its attributes in, a handle with one method out."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+from opentelemetry import metrics as api
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+
+from ada_otel._diagnostics import contained
+from ada_otel.pipeline.metrics._bound import (
+    CURRENT,
+    Binding,
+    BoundCounter,
+    BoundGauge,
+    BoundHistogram,
+    BoundUpDownCounter,
+    clean,
+)
+from ada_otel.pipeline.metrics._exemplars import Attributes
+from ada_otel.pipeline.metrics._instruments import Remembering
+
+
+class _Forwarding(Binding):
+    """For instruments that are not ours: calls them with the attributes."""
+
+    __slots__ = ()
+
+    def __init__(self, instrument: Any, attributes: Attributes) -> None:
+        self._instrument = instrument
+        self._attributes = dict(attributes) if attributes else None
+
+    def _forward(self, value: float, context: Context | None = None, span_context: Any = CURRENT) -> None:
+        with contained("Recording a metric"):
+            if span_context is not CURRENT:
+                span = None if span_context is None else NonRecordingSpan(span_context)
+                # A span of None reads as "no span" everywhere in the API.
+                context = set_span_in_context(span, context or get_current())  # type: ignore[arg-type]
+            self._call(value, context)
+
+    def _call(self, value: float, context: Context | None) -> None:
+        raise NotImplementedError
+
+
+class _ForwardingCounter(_Forwarding, BoundCounter):
+    __slots__ = ()
+    add = _Forwarding._forward
+
+    def _call(self, value: float, context: Context | None) -> None:
+        self._instrument.add(value, self._attributes, context)
+
+
+class _ForwardingUpDownCounter(_Forwarding, BoundUpDownCounter):
+    __slots__ = ()
+    add = _Forwarding._forward
+
+    def _call(self, value: float, context: Context | None) -> None:
+        self._instrument.add(value, self._attributes, context)
+
+
+class _ForwardingHistogram(_Forwarding, BoundHistogram):
+    __slots__ = ()
+    record = _Forwarding._forward
+
+    def _call(self, value: float, context: Context | None) -> None:
+        self._instrument.record(value, self._attributes, context)
+
+
+class _ForwardingGauge(_Forwarding, BoundGauge):
+    __slots__ = ()
+    set = _Forwarding._forward
+
+    def _call(self, value: float, context: Context | None) -> None:
+        self._instrument.set(value, self._attributes, context)
+
+
+_KINDS: tuple[tuple[type, type[Binding], type[Binding]], ...] = (
+    (api.Counter, BoundCounter, _ForwardingCounter),
+    (api.UpDownCounter, BoundUpDownCounter, _ForwardingUpDownCounter),
+    (api.Histogram, BoundHistogram, _ForwardingHistogram),
+    (api._Gauge, BoundGauge, _ForwardingGauge),
+)
+
+
+@overload
+def bind(instrument: api.Counter, attributes: Attributes = None) -> BoundCounter: ...
+@overload
+def bind(instrument: api.UpDownCounter, attributes: Attributes = None) -> BoundUpDownCounter: ...
+@overload
+def bind(instrument: api.Histogram, attributes: Attributes = None) -> BoundHistogram: ...
+@overload
+def bind(instrument: api._Gauge, attributes: Attributes = None) -> BoundGauge: ...
+def bind(instrument: Any, attributes: Attributes = None) -> Any:
+    """Tie ``instrument`` to one attribute set.
+
+    The handle stays good for the life of the process and of its forks, whatever readers come and go. It
+    counts nothing before its first value. Keep handles for attribute sets that are few and known; each holds
+    its place under the cardinality limit from its first value on.
+
+    Args:
+        instrument: A counter, up-down counter, histogram or gauge of any provider. With instruments that are
+            not ours (the stock SDK, no SDK, or made before a provider was set) the handle just calls them.
+        attributes: The attribute set; copied.
+
+    Returns:
+        A handle with ``add``, ``record`` or ``set``, as the instrument has, without the attributes.
+
+    Raises:
+        TypeError: ``instrument`` takes no values, as observable instruments do not.
+    """
+    real = getattr(instrument, "_real_instrument", None) or instrument
+    for kind, ours, forwarding in _KINDS:
+        if isinstance(real, kind):
+            if isinstance(real, Remembering):
+                return ours(real, clean(real, attributes))
+            return forwarding(real, attributes)
+    raise TypeError(
+        f"bind() takes a counter, up-down counter, histogram or gauge, not {type(instrument).__name__}."
+    )

@@ -1,0 +1,174 @@
+"""Instruments bound to one attribute set: what is known before a request is worked out before a request.
+
+A stock ``record()`` cleans the attributes, sorts and hashes them for each View of each reader, and makes a
+``Measurement``: 10 µs. A bound handle did all of that once.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import time_ns
+from typing import Any, Final
+
+from opentelemetry.context import Context, get_current
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, TraceBasedExemplarFilter
+from opentelemetry.sdk.metrics._internal.measurement import Measurement
+from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
+from opentelemetry.trace.propagation import _SPAN_KEY
+
+from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline.fork import check_pid
+from ada_otel.pipeline.metrics._cells import BATCH, Cell
+from ada_otel.pipeline.metrics._exemplars import Attributes
+from ada_otel.pipeline.metrics._storage import Consumer
+
+CURRENT: Final[Any] = object()
+"""As ``span_context``: find the span in the context, as stock does."""
+
+_GREATEST = sys.float_info.max
+
+_State = tuple[object, bool, tuple[Cell, ...], tuple[Cell, ...]]
+
+
+class Binding:
+    """What the bound kinds share. Made by :func:`bind`, never directly."""
+
+    __slots__ = ("_attributes", "_config", "_consumer", "_instrument", "_state")
+
+    _least: float = -_GREATEST
+
+    def __init__(self, instrument: Any, attributes: Attributes) -> None:
+        self._instrument = instrument
+        self._attributes = attributes
+        self._config = instrument._meter_config
+        self._consumer: Consumer = instrument._measurement_consumer
+        # The epoch of the cells; whether to look for a sampled span; cells that take batches; the others.
+        self._state: _State = (None, False, (), ())
+
+    def _record(  # noqa: C901  # one body: each call into a helper would cost a tenth of it
+        self, value: float, context: Context | None = None, span_context: Any = CURRENT
+    ) -> None:
+        """Record one value; never raises.
+
+        Args:
+            value: A finite number, in the instrument's unit; not negative for counters and histograms.
+            context: Where to look for the span of the exemplar; ``None`` is the current one.
+            span_context: The span of the exemplar, if the caller has it at hand, or ``None`` for no exemplar:
+                either spares looking into the context (0.15 µs).
+        """
+        try:
+            if not self._config._config.is_enabled:
+                return
+            if not self._least <= value <= _GREATEST:
+                self._refuse(value)
+                return
+            epoch, traced, cells, others = self._state
+            if epoch is not self._consumer.epoch:
+                traced, cells, others = self._find_cells()
+            for cell in cells:
+                pending = cell.pending
+                pending.append(value)
+                if len(pending) >= BATCH:
+                    cell.drain()
+            if traced:
+                sampled = span_context
+                if span_context is CURRENT:
+                    span: Any = (context or get_current()).get(_SPAN_KEY)
+                    sampled = None if span is None else span.get_span_context()
+                if sampled is not None and sampled.trace_flags & 1:
+                    for cell in cells:
+                        cell.keep(value, sampled, self._attributes)
+            if others:
+                self._aggregate(others, value, context, span_context)
+        except Exception as error:
+            self._failed(value, error)
+
+    def _find_cells(self) -> tuple[bool, tuple[Cell, ...], tuple[Cell, ...]]:
+        check_pid()
+        consumer = self._consumer
+        while True:
+            epoch = consumer.epoch
+            cells = consumer.cells(self._instrument, self._attributes)
+            kind = type(consumer._sdk_config.exemplar_filter)
+            if kind is TraceBasedExemplarFilter or kind is AlwaysOffExemplarFilter:
+                batched = tuple(cell for cell in cells if cell.batched)
+                others = tuple(cell for cell in cells if not cell.batched)
+            else:
+                batched, others = (), tuple(cells)
+            traced = kind is TraceBasedExemplarFilter and bool(batched)
+            # One store of one tuple: no thread sees new cells with an old epoch, or the reverse.
+            self._state = (epoch, traced, batched, others)
+            if epoch is consumer.epoch:
+                return traced, batched, others
+
+    def _aggregate(
+        self, cells: tuple[Cell, ...], value: float, context: Context | None, span_context: Any
+    ) -> None:
+        """Do as stock does, for aggregations, reservoirs and exemplar filters that are not the usual ones."""
+        where = context or get_current()
+        if span_context is not CURRENT and span_context != get_current_span(where).get_span_context():
+            span = NonRecordingSpan(span_context) if span_context is not None else None
+            where = set_span_in_context(span, where)  # type: ignore[arg-type]  # None is "no span" to its reader
+        now = time_ns()
+        taken = self._consumer._sdk_config.exemplar_filter.should_sample(value, now, self._attributes, where)
+        # The attributes are clean already, and cleaning is most of what making a Measurement costs.
+        measurement = object.__new__(Measurement)
+        measurement.__dict__.update(
+            value=value,
+            time_unix_nano=now,
+            instrument=self._instrument,
+            context=where,
+            attributes=self._attributes,
+        )
+        for cell in cells:
+            cell.aggregate(measurement, taken)
+
+    def _failed(self, value: object, error: Exception) -> None:
+        if isinstance(value, (int, float)):
+            with contained(f"Recording metric {self._instrument.name!r}"):
+                raise error
+        else:
+            self._refuse(value)
+
+    def _refuse(self, value: object) -> None:
+        wanted = "a finite number" if self._least < 0 else "a finite number that is not negative"
+        report(
+            f"metric-value:{self._instrument.instrumentation_scope.name}:{self._instrument.name}",
+            f"Metric {self._instrument.name!r} was given {value!r:.80}; it takes {wanted}. "
+            "Such values are dropped.",
+        )
+
+
+class BoundCounter(Binding):
+    """A counter with its attributes fixed."""
+
+    __slots__ = ()
+    _least = 0
+    add = Binding._record
+
+
+class BoundUpDownCounter(Binding):
+    """An up-down counter with its attributes fixed."""
+
+    __slots__ = ()
+    add = Binding._record
+
+
+class BoundHistogram(Binding):
+    """A histogram with its attributes fixed."""
+
+    __slots__ = ()
+    _least = 0
+    record = Binding._record
+
+
+class BoundGauge(Binding):
+    """A gauge with its attributes fixed."""
+
+    __slots__ = ()
+    set = Binding._record
+
+
+def clean(instrument: Any, attributes: Attributes) -> Attributes:
+    """Give a copy of ``attributes`` as the SDK keeps them: bad keys dropped, sequences made tuples."""
+    return Measurement(0, 0, instrument, get_current(), attributes).attributes

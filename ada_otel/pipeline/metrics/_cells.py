@@ -1,0 +1,187 @@
+"""Cells: where the measurements of one attribute set are summed, for one View and one reader.
+
+A cell wraps the SDK's own aggregation object, so that points, temporality and exemplars stay the SDK's. What
+is ours is the way in: values are appended to a list, which one thread is free to do while another does (with
+and without the GIL) and which no signal handler can deadlock, and are folded into the aggregation 64 at a
+time or when it is collected. A lock for each value would cost more than all the rest of a bound ``add()``.
+"""
+
+from __future__ import annotations
+
+from _thread import RLock
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import Any
+
+from opentelemetry.sdk.metrics._internal.aggregation import (
+    AggregationTemporality,
+    _Aggregation,
+    _ExplicitBucketHistogramAggregation,
+    _LastValueAggregation,
+    _SumAggregation,
+)
+from opentelemetry.sdk.metrics._internal.measurement import Measurement
+from opentelemetry.trace import SpanContext
+
+from ada_otel._diagnostics import report
+from ada_otel.pipeline.metrics._exemplars import Attributes, LatestPerBucket, Uniform
+
+BATCH = 64
+"""Values that a cell holds before it folds them: at most 2 KB of memory, for a share of the fold's cost."""
+
+
+class Cell:
+    """One attribute set of one metric stream, with the interface of the SDK's ``_Aggregation``.
+
+    Any aggregation works; :class:`SumCell`, :class:`HistogramCell` and :class:`LastValueCell` take values
+    by ``pending`` as well, which is the fast way.
+    """
+
+    # The lock is the interpreter's own, whatever gevent made of `threading`: nothing under it yields to
+    # another greenlet. It is re-entrant, as a signal handler may interrupt the very thread that holds it.
+    __slots__ = ("_folding", "_lock", "aggregation", "pending")
+
+    batched = False
+    """Whether values may be appended to ``pending``."""
+
+    def __init__(self, aggregation: _Aggregation[Any]) -> None:
+        self.aggregation = aggregation
+        self.pending: list[float] = []
+        self._lock = RLock()
+        self._folding = False
+
+    def aggregate(self, measurement: Measurement, should_sample_exemplar: bool = True) -> None:
+        """Take one measurement by the SDK's interface."""
+        with self._lock:
+            self._fold_pending()
+            self.aggregation.aggregate(measurement, should_sample_exemplar)
+
+    def collect(self, temporality: AggregationTemporality, start_nanos: int) -> Any:
+        """Give the point of this attribute set, or ``None``, as the SDK's aggregation makes it."""
+        with self._lock:
+            self._fold_pending()
+            return self.aggregation.collect(temporality, start_nanos)
+
+    def drain(self) -> None:
+        """Fold what is pending, unless another thread is at it already."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._fold_pending()
+            finally:
+                self._lock.release()
+
+    def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
+        """Offer ``value`` as an exemplar."""
+        raise NotImplementedError
+
+    def _fold(self, batch: Sequence[float]) -> None:
+        raise NotImplementedError
+
+    def _fold_pending(self) -> None:
+        if self._folding or not self.pending:
+            return
+        self._folding = True
+        try:
+            # Two steps, both atomic: what other threads append in between stays behind, for the next fold.
+            batch = self.pending[:]
+            del self.pending[: len(batch)]
+            try:
+                self._fold(batch)
+            except Exception:
+                self._fold_one_by_one(batch)
+        finally:
+            self._folding = False
+
+    def _fold_one_by_one(self, batch: Sequence[Any]) -> None:
+        for value in batch:
+            try:
+                self._fold((value,))
+            except Exception as error:  # noqa: PERF203  # the slow way round is the point here
+                report(
+                    f"metric-value:{type(value).__name__}",
+                    f"A metric value of type {type(value).__name__} cannot be summed with the others and was "
+                    f"dropped ({error}); metric values are int or float.",
+                )
+
+
+class SumCell(Cell):
+    """Adds up; reduce() keeps the order of additions, and so the very same float as one by one."""
+
+    __slots__ = ("_sample",)
+    batched = True
+
+    def __init__(self, aggregation: _SumAggregation) -> None:
+        super().__init__(aggregation)
+        assert isinstance(aggregation._reservoir, Uniform)
+        self._sample = aggregation._reservoir.keep
+
+    def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
+        self._sample(value, span, attributes)
+
+    def _fold(self, batch: Sequence[float]) -> None:
+        held: Any = self.aggregation
+        held._value = reduce(add, batch, 0 if held._value is None else held._value)
+
+
+class LastValueCell(Cell):
+    """Keeps the last."""
+
+    __slots__ = ("_sample",)
+    batched = True
+
+    def __init__(self, aggregation: _LastValueAggregation) -> None:
+        super().__init__(aggregation)
+        assert isinstance(aggregation._reservoir, Uniform)
+        self._sample = aggregation._reservoir.keep
+
+    def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
+        self._sample(value, span, attributes)
+
+    def _fold(self, batch: Sequence[float]) -> None:
+        held: Any = self.aggregation
+        held._value = batch[-1]
+
+
+class HistogramCell(Cell):
+    """Counts into explicit buckets; sum, least and greatest of a batch take one C call each."""
+
+    __slots__ = ("_boundaries", "_sample")
+    batched = True
+
+    def __init__(self, aggregation: _ExplicitBucketHistogramAggregation) -> None:
+        super().__init__(aggregation)
+        assert isinstance(aggregation._reservoir, LatestPerBucket)
+        self._sample = aggregation._reservoir.keep
+        self._boundaries: Sequence[float] = aggregation._boundaries
+
+    def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
+        self._sample(bisect_left(self._boundaries, value), value, span, attributes)
+
+    def _fold(self, batch: Sequence[float]) -> None:
+        held: Any = self.aggregation
+        boundaries = self._boundaries
+        total = reduce(add, batch, held._sum)
+        buckets = [bisect_left(boundaries, value) for value in batch]
+        if held._record_min_max:
+            held._min = min(held._min, min(batch))  # noqa: PLW3301  # min(x, *batch) would copy the batch
+            held._max = max(held._max, max(batch))  # noqa: PLW3301
+        held._sum = total
+        counts = held._value
+        if counts is None:
+            counts = held._value = held._get_empty_bucket_counts()
+        for bucket in buckets:
+            counts[bucket] += 1
+
+
+def cell_for(aggregation: _Aggregation[Any]) -> Cell:
+    """Wrap ``aggregation`` in the fastest cell that gives the same result."""
+    reservoir = type(aggregation._reservoir)
+    if reservoir is Uniform and type(aggregation) is _SumAggregation:
+        return SumCell(aggregation)
+    if reservoir is Uniform and type(aggregation) is _LastValueAggregation:
+        return LastValueCell(aggregation)
+    if reservoir is LatestPerBucket and type(aggregation) is _ExplicitBucketHistogramAggregation:
+        return HistogramCell(aggregation)
+    return Cell(aggregation)

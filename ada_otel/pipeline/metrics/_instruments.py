@@ -1,0 +1,127 @@
+"""The SDK's synchronous instruments, with the way from a dict of attributes to its cells remembered.
+
+A key of names, values and types costs 1 µs for 5 attributes; cleaning and hashing them as stock does, 8 µs
+and 4 more for each further reader or View.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.metrics._internal.instrument import (
+    _Counter,
+    _Gauge,
+    _Histogram,
+    _UpDownCounter,
+)
+
+from ada_otel.pipeline.metrics._bound import (
+    Binding,
+    BoundCounter,
+    BoundGauge,
+    BoundHistogram,
+    BoundUpDownCounter,
+    clean,
+)
+from ada_otel.pipeline.metrics._exemplars import Attributes
+
+# Equal values of these types are equal for the SDK too, once the types are part of the key: True, 1 and 1.0
+# are three attribute sets. A tuple may hold such values unseen, so it is looked up the SDK's way.
+_SCALARS = frozenset({str, int, float, bool, type(None), bytes})
+
+
+class Remembering:
+    """Remembers bound handles by attribute set; at most twice the cardinality limit of them."""
+
+    # An instrument can only be made into a class of the same layout: no slots here, and the SDK's class is
+    # the first parent.
+    __slots__ = ()
+
+    _kind: ClassVar[type[Binding]]
+    _bindings: dict[Any, Binding]
+    _most: int
+
+    def _binding(self, attributes: Attributes) -> Binding:
+        if not attributes:
+            key: tuple[Any, ...] | None = ()
+        elif type(attributes) is dict:
+            values = attributes.values()
+            key = (*attributes, *values, *map(type, values))
+        else:
+            key = None
+        try:
+            found = self._bindings.get(key)
+        except TypeError:  # a value that cannot be hashed, such as a list
+            found = None
+        return found or self._make(attributes, key)
+
+    def _make(self, attributes: Attributes, key: tuple[Any, ...] | None) -> Binding:
+        size = len(attributes) if attributes else 0
+        if key is None or not _SCALARS.issuperset(key[2 * size :]) or not _are_names(key[:size]):
+            return self._kind(self, clean(self, attributes))
+        # A flood of new values empties the memory now and then: what is in use is soon back in it.
+        if len(self._bindings) >= self._most:
+            self._bindings.clear()
+        made = self._bindings[key] = self._kind(self, dict(attributes) if attributes else None)
+        return made
+
+
+def _are_names(keys: tuple[Any, ...]) -> bool:
+    """Whether the SDK takes all keys as they are."""
+    return all(type(key) is str and key for key in keys)
+
+
+class FastCounter(_Counter, Remembering):
+    """A counter."""
+
+    _kind = BoundCounter
+
+    def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        self._binding(attributes)._record(amount, context)
+
+
+class FastUpDownCounter(_UpDownCounter, Remembering):
+    """An up-down counter."""
+
+    _kind = BoundUpDownCounter
+
+    def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        self._binding(attributes)._record(amount, context)
+
+
+class FastHistogram(_Histogram, Remembering):
+    """A histogram."""
+
+    _kind = BoundHistogram
+
+    def record(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        self._binding(attributes)._record(amount, context)
+
+
+class FastGauge(_Gauge, Remembering):
+    """A gauge."""
+
+    _kind = BoundGauge
+
+    def set(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        self._binding(attributes)._record(amount, context)
+
+
+_FAST: dict[type, type[Remembering]] = {
+    _Counter: FastCounter,
+    _UpDownCounter: FastUpDownCounter,
+    _Histogram: FastHistogram,
+    _Gauge: FastGauge,
+}
+
+InstrumentT = TypeVar("InstrumentT")
+
+
+def adopt(instrument: InstrumentT, limit: int) -> InstrumentT:
+    """Make an instrument that the SDK's own code has built into one of ours; any other stays as it is."""
+    kind = _FAST.get(type(instrument))
+    if kind is not None:
+        instrument.__dict__.update(_bindings={}, _most=2 * limit)
+        instrument.__class__ = kind  # type: ignore[assignment]  # a subclass of the class it has
+    return instrument

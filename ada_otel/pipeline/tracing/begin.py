@@ -1,0 +1,50 @@
+"""One way for our instrumentations to start a span, on our tracer or on anybody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext, SpanKind
+
+from ada_otel.pipeline.tracing.provider import Tracer
+
+
+class Begin(Protocol):
+    """See :meth:`ada_otel.pipeline.tracing.provider.Tracer.begin`."""
+
+    def __call__(
+        self,
+        name: str,
+        kind: SpanKind,
+        parent: SpanContext | None,
+        attributes: Callable[[], dict[str, Any]],
+        *,
+        context: Context | None = None,
+        start_time: int | None = None,
+    ) -> trace_api.Span:
+        """Start a span."""
+        ...
+
+
+def begin_with(tracer: trace_api.Tracer) -> Begin:
+    """Give the tracer's own ``begin``, or one that goes through the public ``start_span``."""
+    if isinstance(tracer, Tracer):
+        return tracer.begin
+
+    def begin(
+        name: str,
+        kind: SpanKind,
+        parent: SpanContext | None,
+        attributes: Callable[[], dict[str, Any]],
+        *,
+        context: Context | None = None,
+        start_time: int | None = None,
+    ) -> trace_api.Span:
+        return tracer.start_span(
+            name, context=context, kind=kind, attributes=attributes(), start_time=start_time
+        )
+
+    return begin

@@ -1,0 +1,54 @@
+"""The decisions of the SDK's own samplers, without the objects that they make on the way.
+
+``ParentBased(ALWAYS_ON).should_sample`` looks the parent up twice and makes a result with a mapping proxy:
+2.5 µs. What it decides is known from the parent's flags. Any other sampler, or a subclass, is asked itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, StaticSampler, TraceIdRatioBased
+from opentelemetry.trace import SpanContext
+
+DROP, RECORD_ONLY, SAMPLE = 0, 1, 2
+
+#: From the parent's span context, if any, and the trace id, to one of the three.
+Decide = Callable[[SpanContext | None, int], int]
+
+
+def compile_sampler(sampler: Sampler) -> Decide | None:
+    """Give a function that decides as ``sampler`` would, or None for a sampler that must be asked.
+
+    Only samplers that read neither name nor attributes have one, so that these can be made afterwards.
+    """
+    if type(sampler) is StaticSampler:
+        decision = int(sampler._decision.value)
+        return lambda _parent, _trace_id: decision
+    if type(sampler) is TraceIdRatioBased:
+        bound, mask = sampler._bound, sampler.TRACE_ID_LIMIT
+        return lambda _parent, trace_id: SAMPLE if trace_id & mask < bound else DROP
+    # The environment's parentbased_* samplers are subclasses that change the constructor only.
+    if isinstance(sampler, ParentBased) and type(sampler).should_sample is ParentBased.should_sample:
+        return _compile_parent_based(sampler)
+    return None
+
+
+def _compile_parent_based(sampler: ParentBased) -> Decide | None:
+    root = compile_sampler(sampler._root)
+    remote_yes = compile_sampler(sampler._remote_parent_sampled)
+    remote_no = compile_sampler(sampler._remote_parent_not_sampled)
+    local_yes = compile_sampler(sampler._local_parent_sampled)
+    local_no = compile_sampler(sampler._local_parent_not_sampled)
+    if root is None or remote_yes is None or remote_no is None or local_yes is None or local_no is None:
+        return None
+
+    def decide(parent: SpanContext | None, trace_id: int) -> int:
+        if parent is None:
+            return root(parent, trace_id)
+        # A span context is a tuple: (trace id, span id, remote, flags, state, valid).
+        if parent[2]:
+            return (remote_yes if parent[3] & 1 else remote_no)(parent, trace_id)
+        return (local_yes if parent[3] & 1 else local_no)(parent, trace_id)
+
+    return decide

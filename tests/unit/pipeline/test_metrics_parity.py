@@ -1,0 +1,237 @@
+"""Random telemetry through the stock SDK and through ours, as plain and as bound calls: the points are equal."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk import metrics as sdk
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import (
+    DropAggregation,
+    ExplicitBucketHistogramAggregation,
+    ExponentialBucketHistogramAggregation,
+    LastValueAggregation,
+    SumAggregation,
+    View,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context, use_span
+
+from ada_otel.pipeline.metrics import CURRENT, MeterProvider, bind
+
+SETS: list[Any] = [
+    None,
+    {},
+    {"a": 1},
+    {"a": True},
+    {"a": 1.0},
+    {"a": "1", "b": "x"},
+    {"b": "x", "a": "1"},
+    {"a": "y", "b": [1, "two"], "c": None},
+    {"a": "y", "b": (1, True)},
+    {"a": "y", "b": (1, 1)},
+    {"b": {"deep": 1}},
+    {"a": b"bytes", "c": -0.0},
+]
+KINDS = {"counter": "add", "up_down_counter": "add", "histogram": "record", "gauge": "set"}
+AGGREGATIONS = [
+    lambda: None,
+    DropAggregation,
+    SumAggregation,
+    LastValueAggregation,
+    lambda: ExplicitBucketHistogramAggregation((1, 2.5, 100), record_min_max=False),
+    lambda: ExponentialBucketHistogramAggregation(max_size=20),
+]
+FILTERS = [sdk.TraceBasedExemplarFilter, sdk.AlwaysOnExemplarFilter, sdk.AlwaysOffExemplarFilter]
+SPANS = [
+    SpanContext(10 + flags, 20 + flags, is_remote=False, trace_flags=TraceFlags(flags)) for flags in (0, 1)
+]
+
+
+def own_reservoirs(_aggregation: type) -> Any:
+    """A user's own reservoir, which must be called as the SDK calls it."""
+
+    class Own(sdk.SimpleFixedSizeExemplarReservoir):
+        def __init__(self, **kwargs: Any) -> None:
+            kwargs.pop("boundaries", None)
+            super().__init__(size=kwargs.pop("size", 4), **kwargs)
+
+        def _find_bucket_index(self, value: float, *_: Any) -> int:
+            return int(value) % 4
+
+    return Own
+
+
+views = st.lists(
+    st.builds(
+        lambda name, keys, aggregation, renamed, reservoirs: View(
+            instrument_name=name,
+            attribute_keys=keys,
+            aggregation=aggregation(),
+            name=renamed,
+            exemplar_reservoir_factory=reservoirs,
+        ),
+        st.sampled_from(list(KINDS)),
+        st.none() | st.sets(st.sampled_from("abc")),
+        st.sampled_from(AGGREGATIONS),
+        st.none() | st.sampled_from(["renamed", "again"]),
+        st.sampled_from([None, own_reservoirs]),
+    ),
+    max_size=3,
+)
+values = st.one_of(
+    st.integers(0, 10**6),
+    st.floats(0, 1e6, allow_subnormal=False),
+    st.sampled_from([0, 0.0, 1, 2.5, 5.0, True, -3, -0.25, 1e-3, 10000.0]),
+)
+calls = st.tuples(
+    st.sampled_from(list(KINDS)),
+    st.integers(0, len(SETS) - 1),
+    values,
+    st.sampled_from([None, *SPANS]),
+    st.sampled_from(["current", "context", "explicit"]),
+)
+steps = st.lists(calls | st.just("collect"), min_size=1, max_size=60)
+
+
+class Rig:
+    """One provider with a cumulative and a delta reader."""
+
+    def __init__(self, kind: Any, views: list[View], exemplars: Any, *, bound: bool) -> None:
+        every = (sdk.Counter, sdk.UpDownCounter, sdk.Histogram, sdk.ObservableCounter)
+        self.readers = [
+            InMemoryMetricReader(),
+            InMemoryMetricReader(dict.fromkeys(every, AggregationTemporality.DELTA)),
+        ]
+        self.provider = kind(self.readers, Resource({"r": 1}), exemplars(), False, views)
+        meter = self.provider.get_meter("scope", "1", attributes={"s": 1})
+        self.instruments = {name: getattr(meter, f"create_{name}")(name, "u", "text") for name in KINDS}
+        self.asked = 0
+        meter.create_observable_counter("observed", [self.observe])
+        self.bound = {} if bound else None
+
+    def observe(self, _options: Any) -> Any:
+        self.asked += 1
+        return [Observation(self.asked, {"a": 1}), Observation(2 * self.asked, {"b": 2})]
+
+    def call(self, name: str, index: int, value: float, span: SpanContext | None, how: str) -> None:
+        context = span_context = None
+        held = NonRecordingSpan(span) if span else trace.INVALID_SPAN
+        if how == "current":
+            with use_span(held):
+                self._call(name, index, value, None, CURRENT)
+            return
+        context = set_span_in_context(held)
+        span_context = (span if span else None) if how == "explicit" else CURRENT
+        self._call(name, index, value, context, span_context)
+
+    def _call(self, name: str, index: int, value: float, context: Any, span_context: Any) -> None:
+        if self.bound is None:
+            getattr(self.instruments[name], KINDS[name])(value, SETS[index], context)
+            return
+        if (name, index) not in self.bound:
+            self.bound[name, index] = bind(self.instruments[name], SETS[index])
+        method = getattr(self.bound[name, index], KINDS[name])
+        if span_context is CURRENT:
+            method(value, context)
+        else:
+            method(value, span_context=span_context)
+
+    def collect(self) -> list[Any]:
+        return [comparable(reader.get_metrics_data()) for reader in self.readers]
+
+
+def comparable(data: Any) -> Any:
+    """All of MetricsData save the times; of exemplars chosen by chance only how many there are."""
+    if data is None:
+        return None
+    found = []
+    for resource in data.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                content = {key: value for key, value in vars(metric.data).items() if key != "data_points"}
+                points = [comparable_point(point) for point in metric.data.data_points]
+                found.append(
+                    (
+                        dict(resource.resource.attributes),
+                        scope.scope,
+                        metric.name,
+                        metric.unit,
+                        metric.description,
+                        type(metric.data),
+                        content,
+                        points,
+                    )
+                )
+    return found
+
+
+def comparable_point(point: Any) -> Any:
+    fields = dict(vars(point))
+    start, end = fields.pop("start_time_unix_nano"), fields.pop("time_unix_nano")
+    assert start is None or start <= end
+    fields["types"] = {key: type(value) for key, value in fields.items() if isinstance(value, (int, float))}
+    fields["types"] |= {key: type(value) for key, value in fields["attributes"].items()}
+    exemplars = fields.pop("exemplars")
+    if hasattr(point, "explicit_bounds"):
+        fields["exemplars"] = [(e.value, e.span_id, e.trace_id, e.filtered_attributes) for e in exemplars]
+    else:
+        fields["exemplars"] = len(exemplars)
+    return fields
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, views=views, exemplars=st.sampled_from(FILTERS), bound=st.booleans())
+def test_the_points_equal_those_of_the_stock_sdk(
+    steps: list[Any], views: list[View], exemplars: Any, bound: bool
+) -> None:
+    stock = Rig(sdk.MeterProvider, views, exemplars, bound=False)
+    ours = Rig(MeterProvider, views, exemplars, bound=bound)
+    for step in [*steps, "collect", "collect"]:
+        if step == "collect":
+            assert ours.collect() == stock.collect()
+        else:
+            stock.call(*step)
+            ours.call(*step)
+
+
+def test_long_batches_are_folded_in_order() -> None:
+    numbers = [0.1 * i for i in range(1000)]
+    results = []
+    for kind, bound in ((sdk.MeterProvider, False), (MeterProvider, False), (MeterProvider, True)):
+        rig = Rig(kind, [], sdk.TraceBasedExemplarFilter, bound=bound)
+        for number in numbers:
+            for name in KINDS:
+                rig.call(name, 5, number, None, "current")
+        results.append(rig.collect())
+    assert results[0][0] is not None
+    assert results[1] == results[0]
+    assert results[2] == results[0]
+
+
+def test_exemplars_of_sums_come_from_the_measurements_of_the_interval() -> None:
+    rig = Rig(MeterProvider, [View(instrument_name="counter", attribute_keys={"a"})], FILTERS[0], bound=True)
+    for value in range(1, 50):
+        rig.call("counter", 5, value, SPANS[value % 2], "current")
+    (metric,) = (
+        metric
+        for metric in rig.readers[0].get_metrics_data().resource_metrics[0].scope_metrics[0].metrics  # type: ignore[union-attr]
+        if metric.name == "counter"
+    )
+    (point,) = metric.data.data_points
+    (exemplar,) = point.exemplars
+    assert exemplar.value in range(1, 50, 2)
+    assert (exemplar.trace_id, exemplar.span_id) == (SPANS[1].trace_id, SPANS[1].span_id)
+    assert exemplar.filtered_attributes == {"b": "x"}
+    assert point.start_time_unix_nano <= exemplar.time_unix_nano <= point.time_unix_nano
