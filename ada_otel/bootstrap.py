@@ -114,13 +114,17 @@ def instrument_libraries(*, include_stock: bool) -> None:
 
 
 def _configure_from_environment(**kwargs: Any) -> None:
-    from opentelemetry.sdk._configuration import _initialize_components
-
     from ada_otel import _reachability, resource
 
-    _initialize_components(
-        resource_attributes={**resource.attributes()}, setup_logging_handler=False, **kwargs
-    )
+    found = resource.attributes()
+    if current_settings().fast_path:
+        from ada_otel.pipeline.assemble import assemble
+
+        assemble(current_settings(), {**found}, kwargs.get("auto_instrumentation_version"))
+    else:
+        from opentelemetry.sdk._configuration import _initialize_components
+
+        _initialize_components(resource_attributes={**found}, setup_logging_handler=False, **kwargs)
     if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in os.environ.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
     ):

@@ -99,6 +99,42 @@ class Settings:
         "Use ada-otel's own recording pipeline. "
         "`false` is the stock SDK and the stock instrumentations, end to end.",
     )
+    exit_timeout: float = _setting(
+        "ADA_OTEL_EXIT_TIMEOUT",
+        "3",
+        _seconds,
+        "The most seconds that the end of the process may take to send what is left, all signals together.",
+    )
+    cardinality_limit: int = _setting(
+        "ADA_OTEL_METRIC_CARDINALITY_LIMIT",
+        "2000",
+        _count(1, 1_000_000),
+        "The most attribute sets per metric; past it, points go to the one set `otel.metric.overflow=true`.",
+    )
+    queue_max_bytes: int = _setting(
+        "ADA_OTEL_QUEUE_MAX_BYTES",
+        "33554432",
+        _count(65_536, 1 << 34),
+        "The most memory, in bytes, estimated, that spans or log records waiting to be sent may take, each.",
+    )
+    spool_folder: str = _setting(
+        "ADA_OTEL_SPOOL_FOLDER",
+        "",
+        str,
+        "A folder for what cannot be sent while the collector is away. Without it, memory alone holds it.",
+    )
+    spool_max_bytes: int = _setting(
+        "ADA_OTEL_SPOOL_MAX_BYTES",
+        "67108864",
+        _count(65_536, 1 << 40),
+        "The most bytes that each signal may take in the spool folder; the oldest go first.",
+    )
+    spool_fsync: bool = _setting(
+        "ADA_OTEL_SPOOL_FSYNC",
+        "false",
+        _boolean,
+        "Put each spooled file on the disk at once, for machines that lose power.",
+    )
     log_level: str = _setting(
         "ADA_OTEL_LOG_LEVEL",
         "INFO",

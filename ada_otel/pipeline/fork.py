@@ -2,11 +2,15 @@
 
 A fork copies locks that other threads hold and numbers that the parent will report itself. Each part of
 the pipeline registers here how it makes itself new; parts are made new in the order of their registration.
+
+CPython runs its hooks in every ``os.fork``, gevent's included (it calls the original). uWSGI forks in C: its
+``post_fork_hook`` is chained where it is there, and :func:`check_pid` finds out where it is not.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +19,7 @@ from ada_otel._diagnostics import contained
 
 _pid = os.getpid()
 _parts: list[weakref.WeakMethod[Callable[[], Any]]] = []
+_getpid = os.getpid
 
 
 def on_fork(renew: Callable[[], Any]) -> None:
@@ -24,6 +29,8 @@ def on_fork(renew: Callable[[], Any]) -> None:
         renew: A bound method; held weakly, so that its object can still be collected. It must not take a lock
             that existed before the fork.
     """
+    if not _parts:
+        _chain_uwsgi()
     _parts.append(weakref.WeakMethod(renew))
 
 
@@ -32,13 +39,15 @@ def check_pid() -> None:
 
     Costs one system call; each entry point into the pipeline calls it where a wrong process would do harm.
     """
-    if os.getpid() != _pid:
+    if _getpid() != _pid:
         _renew_all()
 
 
 def _renew_all() -> None:
     global _pid  # noqa: PLW0603  # the process is the one thing that is global by nature
-    _pid = os.getpid()
+    if _pid == _getpid():
+        return  # Python's hook and uWSGI's both ran
+    _pid = _getpid()
     for reference in list(_parts):
         renew = reference()
         if renew is None:
@@ -46,6 +55,21 @@ def _renew_all() -> None:
         else:
             with contained("Starting telemetry in a forked process"):
                 renew()
+
+
+def _chain_uwsgi() -> None:
+    """Renew in uWSGI's workers before the app's own ``post_fork_hook`` runs."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        return
+    earlier = getattr(uwsgi, "post_fork_hook", None)
+
+    def post_fork_hook() -> None:
+        check_pid()
+        if earlier is not None:
+            earlier()
+
+    uwsgi.post_fork_hook = post_fork_hook
 
 
 if hasattr(os, "register_at_fork"):

@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ada_otel._diagnostics import contained, report
 from ada_otel.pipeline.fork import check_pid
-from ada_otel.pipeline.metrics._cells import BATCH, Cell
+from ada_otel.pipeline.metrics._cells import Cell
 from ada_otel.pipeline.metrics._exemplars import Attributes
 from ada_otel.pipeline.metrics._storage import Consumer
 
@@ -28,6 +28,7 @@ CURRENT: Final[Any] = object()
 _GREATEST = sys.float_info.max
 
 _State = tuple[object, bool, tuple[Cell, ...], tuple[Cell, ...]]
+_UNBOUND: _State = (None, False, (), ())
 
 
 class Binding:
@@ -43,7 +44,7 @@ class Binding:
         self._config = instrument._meter_config
         self._consumer: Consumer = instrument._measurement_consumer
         # The epoch of the cells; whether to look for a sampled span; cells that take batches; the others.
-        self._state: _State = (None, False, (), ())
+        self._state = _UNBOUND
 
     def _record(  # noqa: C901  # one body: each call into a helper would cost a tenth of it
         self, value: float, context: Context | None = None, span_context: Any = CURRENT
@@ -68,8 +69,8 @@ class Binding:
             for cell in cells:
                 pending = cell.pending
                 pending.append(value)
-                if len(pending) >= BATCH:
-                    cell.drain()
+                if len(pending) >= cell.room and not cell.full():
+                    self._state = _UNBOUND
             if traced:
                 sampled = span_context
                 if span_context is CURRENT:
@@ -122,6 +123,8 @@ class Binding:
         )
         for cell in cells:
             cell.aggregate(measurement, taken)
+            if not cell.room:
+                self._state = _UNBOUND
 
     def _failed(self, value: object, error: Exception) -> None:
         if isinstance(value, (int, float)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from _thread import RLock
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -41,36 +41,112 @@ class Cell:
 
     # The lock is the interpreter's own, whatever gevent made of `threading`: nothing under it yields to
     # another greenlet. It is re-entrant, as a signal handler may interrupt the very thread that holds it.
-    __slots__ = ("_folding", "_lock", "aggregation", "pending")
+    __slots__ = (
+        "_folded",
+        "_folding",
+        "_lock",
+        "_retired_for",
+        "aggregation",
+        "attributes",
+        "pending",
+        "room",
+    )
 
     batched = False
     """Whether values may be appended to ``pending``."""
 
-    def __init__(self, aggregation: _Aggregation[Any]) -> None:
+    def __init__(self, aggregation: _Aggregation[Any], attributes: Attributes) -> None:
         self.aggregation = aggregation
+        self.attributes = attributes
         self.pending: list[float] = []
+        self.room = BATCH
+        self._retired_for: Callable[[], Cell] | None = None
         self._lock = RLock()
         self._folding = False
+        self._folded = False  # since the last collection
 
     def aggregate(self, measurement: Measurement, should_sample_exemplar: bool = True) -> None:
         """Take one measurement by the SDK's interface."""
         with self._lock:
-            self._fold_pending()
-            self.aggregation.aggregate(measurement, should_sample_exemplar)
+            if self._retired_for is None:
+                self._fold_pending()
+                self._folded = True
+                self.aggregation.aggregate(measurement, should_sample_exemplar)
+                return
+        self._retired_for().aggregate(measurement, should_sample_exemplar)
 
-    def collect(self, temporality: AggregationTemporality, start_nanos: int) -> Any:
-        """Give the point of this attribute set, or ``None``, as the SDK's aggregation makes it."""
+    def collect(
+        self,
+        temporality: AggregationTemporality,
+        start_nanos: int,
+        renewed: _Aggregation[Any] | None = None,
+    ) -> Any:
+        """Give the point of this attribute set, or ``None``, as the SDK's aggregation makes it.
+
+        Args:
+            temporality: As in the SDK.
+            start_nanos: As in the SDK.
+            renewed: The aggregation to go on with, if another one.
+        """
         with self._lock:
             self._fold_pending()
-            return self.aggregation.collect(temporality, start_nanos)
+            self._folded = False
+            point = self.aggregation.collect(temporality, start_nanos)
+            if renewed is not None:
+                self.aggregation = renewed
+            return point
 
-    def drain(self) -> None:
-        """Fold what is pending, unless another thread is at it already."""
-        if self._lock.acquire(blocking=False):
+    def retire(self, successor: Callable[[], Cell], *, busy: bool) -> bool:
+        """Take this cell out of use.
+
+        No value is lost to a thread that holds the cell: it appends first and looks at ``room`` after, here
+        it is the other way round, so that one of the two sees what the other did.
+
+        Args:
+            successor: Gives the cell that takes its place.
+            busy: Whether to do so even if values are pending; they go to the successor. What was folded since
+                the last collection cannot go there.
+
+        Returns:
+            Whether it is out of use now.
+        """
+        with self._lock:
+            self._retired_for = successor
+            self.room = 0
+            if self._folded or (self.pending and not busy):
+                self._retired_for = None
+                self.room = BATCH
+                return False
+        self.full()
+        return True
+
+    def full(self) -> bool:
+        """Make room, when ``pending`` holds ``room`` values.
+
+        Returns:
+            Whether the cell is still in use; if not, its values went to its successor.
+        """
+        if self._retired_for is None:
+            if not self._lock.acquire(blocking=False):
+                return True  # another thread is at it
             try:
-                self._fold_pending()
+                if self._retired_for is None:
+                    self._fold_pending()
+                    return True
             finally:
                 self._lock.release()
+        with self._lock:
+            successor = self._retired_for
+            if successor is None:  # it was about to be retired, and was not
+                self._fold_pending()
+                return True
+            values = self._take()
+        if values:
+            heir = successor()
+            heir.pending.extend(values)
+            if len(heir.pending) >= heir.room:
+                heir.full()
+        return False
 
     def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
         """Offer ``value`` as an exemplar."""
@@ -82,17 +158,21 @@ class Cell:
     def _fold_pending(self) -> None:
         if self._folding or not self.pending:
             return
-        self._folding = True
+        self._folding = self._folded = True
         try:
-            # Two steps, both atomic: what other threads append in between stays behind, for the next fold.
-            batch = self.pending[:]
-            del self.pending[: len(batch)]
+            batch = self._take()
             try:
                 self._fold(batch)
             except Exception:
                 self._fold_one_by_one(batch)
         finally:
             self._folding = False
+
+    def _take(self) -> list[float]:
+        # Two steps, both atomic: what other threads append in between stays behind, for the next time.
+        batch = self.pending[:]
+        del self.pending[: len(batch)]
+        return batch
 
     def _fold_one_by_one(self, batch: Sequence[Any]) -> None:
         for value in batch:
@@ -112,8 +192,8 @@ class SumCell(Cell):
     __slots__ = ("_sample",)
     batched = True
 
-    def __init__(self, aggregation: _SumAggregation) -> None:
-        super().__init__(aggregation)
+    def __init__(self, aggregation: _SumAggregation, attributes: Attributes) -> None:
+        super().__init__(aggregation, attributes)
         assert isinstance(aggregation._reservoir, Uniform)
         self._sample = aggregation._reservoir.keep
 
@@ -131,8 +211,8 @@ class LastValueCell(Cell):
     __slots__ = ("_sample",)
     batched = True
 
-    def __init__(self, aggregation: _LastValueAggregation) -> None:
-        super().__init__(aggregation)
+    def __init__(self, aggregation: _LastValueAggregation, attributes: Attributes) -> None:
+        super().__init__(aggregation, attributes)
         assert isinstance(aggregation._reservoir, Uniform)
         self._sample = aggregation._reservoir.keep
 
@@ -150,8 +230,8 @@ class HistogramCell(Cell):
     __slots__ = ("_boundaries", "_sample")
     batched = True
 
-    def __init__(self, aggregation: _ExplicitBucketHistogramAggregation) -> None:
-        super().__init__(aggregation)
+    def __init__(self, aggregation: _ExplicitBucketHistogramAggregation, attributes: Attributes) -> None:
+        super().__init__(aggregation, attributes)
         assert isinstance(aggregation._reservoir, LatestPerBucket)
         self._sample = aggregation._reservoir.keep
         self._boundaries: Sequence[float] = aggregation._boundaries
@@ -175,13 +255,13 @@ class HistogramCell(Cell):
             counts[bucket] += 1
 
 
-def cell_for(aggregation: _Aggregation[Any]) -> Cell:
-    """Wrap ``aggregation`` in the fastest cell that gives the same result."""
+def cell_for(aggregation: _Aggregation[Any], attributes: Attributes) -> Cell:
+    """Wrap ``aggregation``, of this attribute set, in the fastest cell that gives the same result."""
     reservoir = type(aggregation._reservoir)
     if reservoir is Uniform and type(aggregation) is _SumAggregation:
-        return SumCell(aggregation)
+        return SumCell(aggregation, attributes)
     if reservoir is Uniform and type(aggregation) is _LastValueAggregation:
-        return LastValueCell(aggregation)
+        return LastValueCell(aggregation, attributes)
     if reservoir is LatestPerBucket and type(aggregation) is _ExplicitBucketHistogramAggregation:
-        return HistogramCell(aggregation)
-    return Cell(aggregation)
+        return HistogramCell(aggregation, attributes)
+    return Cell(aggregation, attributes)

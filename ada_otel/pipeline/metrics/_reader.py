@@ -149,7 +149,8 @@ class PeriodicReader(PeriodicExportingMetricReader):
             limit = min(limit, left * 1e3)
         self._refused = False
         with contained("Exporting metrics"):
-            self.collect(timeout_millis=limit)
+            if self._collect is not None:  # no provider has taken the reader yet
+                self.collect(timeout_millis=limit)
             if flush:
                 self._exporter.force_flush(timeout_millis=limit)
             return not self._refused

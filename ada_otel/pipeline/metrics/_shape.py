@@ -29,7 +29,7 @@ from ada_otel.pipeline.metrics._exemplars import LatestPerBucket, Uniform
 _NAMES: tuple[tuple[Callable[..., Any], str], ...] = (
     (_ViewInstrumentMatch.__init__, "_view _instrument _attributes_aggregation _lock _aggregation _name"),
     (_ViewInstrumentMatch.__init__, "_instrument_class_aggregation _exemplar_reservoir_factory"),
-    (_ViewInstrumentMatch.consume_measurement, "_attribute_keys _create_aggregation _attributes_aggregation"),
+    (_ViewInstrumentMatch.consume_measurement, "_attribute_keys _attributes_aggregation"),
     (MetricReaderStorage.__init__, "_lock _sdk_config _instrument_view_instrument_matches"),
     (MetricReaderStorage.__init__, "_instrument_class_temporality _instrument_class_aggregation"),
     (MetricReaderStorage._get_or_init_view_instrument_match, "_handle_view_instrument_match"),
@@ -78,7 +78,7 @@ def _differences() -> Iterator[str]:
 
 
 def _by_cell(aggregation: Any, temporality: AggregationTemporality) -> list[Any]:
-    cell = cell_for(aggregation)
+    cell = cell_for(aggregation, {})
     if not cell.batched:
         raise TypeError(f"{type(aggregation).__name__} is not what it was")
     points = []

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from _thread import RLock
 from collections.abc import Iterable, Mapping
+from functools import partial
 from time import time_ns
 from typing import Any
 
+from opentelemetry.metrics import Asynchronous
 from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes, _ViewInstrumentMatch
 from opentelemetry.sdk.metrics._internal.aggregation import (
     AggregationTemporality,
     DefaultAggregation,
+    _Aggregation,
     _DropAggregation,
 )
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
@@ -20,6 +23,7 @@ from opentelemetry.sdk.metrics._internal.metric_reader_storage import _DEFAULT_V
 from opentelemetry.sdk.metrics._internal.point import MetricsData
 from opentelemetry.sdk.metrics._internal.sdk_configuration import SdkConfiguration
 from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.view import View
 
 from ada_otel._diagnostics import report
 from ada_otel.pipeline.fork import check_pid
@@ -30,6 +34,7 @@ LIMIT_SETTING = "ADA_OTEL_METRIC_CARDINALITY_LIMIT"
 
 # The specification's name for the set that takes what is past the limit (metrics SDK, "Cardinality limits").
 OVERFLOW: Mapping[str, Any] = {"otel.metric.overflow": True}
+_SDK_LIMIT = 2000
 _OVERFLOW_KEY = _hash_attributes(OVERFLOW)
 
 
@@ -49,7 +54,10 @@ class CappedMatch(_ViewInstrumentMatch):
         """Make a match that the SDK's own code has built and checked for conflicts into one of ours."""
         match.__class__ = cls
         assert isinstance(match, cls)
-        match._limit = limit
+        # Since 1.45.2 the SDK has limits too, by View and by reader: one that is not its default was chosen.
+        chosen = getattr(match, "_cardinality_limit", _SDK_LIMIT)
+        by_view = getattr(match._view, "_aggregation_cardinality_limit", None)
+        match._limit = limit if chosen == _SDK_LIMIT and by_view is None else chosen
         match._overflowed = False
         match._lock = RLock()  # type: ignore[assignment]
         return match
@@ -73,7 +81,7 @@ class CappedMatch(_ViewInstrumentMatch):
                 identity, kept = _OVERFLOW_KEY, dict(OVERFLOW)
             found = cells.get(identity)
             if found is None:
-                found = cells[identity] = self._new_cell(kept)
+                found = cells[identity] = cell_for(self._new_aggregation(kept), kept)
         if full and not self._overflowed:
             self._overflowed = True
             self._report_overflow()
@@ -85,22 +93,58 @@ class CappedMatch(_ViewInstrumentMatch):
             cell.aggregate(measurement, should_sample_exemplar)
 
     def collect(self, temporality: AggregationTemporality, start_nanos: int) -> Any:
+        # Since 1.45.2 the SDK begins new aggregations after each delta collection. Our cells stay, as handles
+        # hold them; those that know more than sums (an exponential histogram its scale) get a new one inside.
+        reset = temporality is AggregationTemporality.DELTA and getattr(self, "_reset_on_collect", False)
         with self._lock:
             cells = list(self._attributes_aggregation.values())
-        points = [cell.collect(temporality, start_nanos) for cell in cells]
-        return [point for point in points if point is not None] or None
+            if reset:
+                self._previous_collection_start_nanos = start_nanos
+        points = []
+        idle = []
+        for cell in cells:
+            renewed = self._new_aggregation(cell.attributes) if reset and not cell.batched else None
+            point = cell.collect(temporality, start_nanos, renewed)
+            if point is None:
+                idle.append(cell)
+            else:
+                points.append(point)
+        if temporality is AggregationTemporality.DELTA and len(cells) >= self._limit:
+            self._release(idle, start_nanos)
+        return points or None
 
-    def _new_cell(self, attributes: Mapping[str, Any]) -> Cell:
+    def _release(self, idle: list[Cell], start_nanos: int) -> None:
+        """Give the places of attribute sets that a delta interval did not see to those that come next.
+
+        The limit holds for each collection cycle then, as the specification has it.
+        """
+        if isinstance(self._instrument, Asynchronous):
+            return  # deltas of observables are worked out from the value before
+        with self._lock:
+            self._previous_collection_start_nanos = start_nanos
+            held = self._attributes_aggregation
+            overflow = held.get(_OVERFLOW_KEY)
+            for cell in idle if overflow is None or overflow in idle else [*idle, overflow]:
+                identity = _hash_attributes(cell.attributes)
+                del held[identity]
+                # What was bound to the overflow looks for a place of its own, so that goes even when in use.
+                if not cell.retire(partial(self._successor, cell.attributes), busy=cell is overflow):
+                    held[identity] = cell
+
+    def _successor(self, attributes: Attributes) -> Cell:
+        found = self.cell(attributes)
+        assert found is not None, "only a View that drops everything has no cells"
+        return found
+
+    def _new_aggregation(self, attributes: Attributes) -> _Aggregation[Any]:
         kind = self._view._aggregation
         if isinstance(kind, DefaultAggregation):
             kind = self._instrument_class_aggregation[type(self._instrument)]
-        return cell_for(
-            kind._create_aggregation(
-                self._instrument,
-                attributes,
-                lambda aggregation: faster(self._view._exemplar_reservoir_factory(aggregation)),
-                time_ns(),
-            )
+        return kind._create_aggregation(
+            self._instrument,
+            attributes,
+            lambda aggregation: faster(self._view._exemplar_reservoir_factory(aggregation)),
+            getattr(self, "_previous_collection_start_nanos", None) or time_ns(),
         )
 
     def _report_overflow(self) -> None:
@@ -123,6 +167,9 @@ class Storage(MetricReaderStorage):
             _BySubclass(reader._instrument_class_aggregation),
         )
         self._limit = limit
+        limits = getattr(reader, "_instrument_class_cardinality_limit", None)
+        if limits is not None:
+            self._instrument_class_cardinality_limit = _BySubclass(limits)
 
     def _get_or_init_view_instrument_match(self, instrument: Any) -> Any:
         matches = self._instrument_view_instrument_matches.get(instrument)
@@ -134,12 +181,15 @@ class Storage(MetricReaderStorage):
                 matches = []
                 self._handle_view_instrument_match(instrument, matches)
                 if not matches:
-                    matches.append(
-                        _ViewInstrumentMatch(_DEFAULT_VIEW, instrument, self._instrument_class_aggregation)
-                    )
+                    # Since 1.45.2 the SDK has a method for it, which knows the limits of Views and readers.
+                    new = getattr(self, "_new_view_instrument_match", None) or self._new_match
+                    matches.append(new(_DEFAULT_VIEW, instrument))
                 matches = [CappedMatch.adopt(match, self._limit) for match in matches]
                 self._instrument_view_instrument_matches[instrument] = matches
         return matches
+
+    def _new_match(self, view: View, instrument: Any) -> _ViewInstrumentMatch:
+        return _ViewInstrumentMatch(view, instrument, self._instrument_class_aggregation)
 
     def cells(self, instrument: Any, attributes: Attributes) -> Iterable[Cell]:
         """Give the cells, one for each View that matches, that take this attribute set."""

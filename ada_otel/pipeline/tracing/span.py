@@ -44,6 +44,7 @@ class RecordingSpan(Span):
     """
 
     # What most spans never change lives on the class: making a span sets seven attributes, not twenty.
+    otlp_direct = True
     _end_time: int | None = None
     _events: Sequence[Event] = _DROPPED_NOTHING
     _links: Sequence[Link] = _DROPPED_NOTHING
@@ -83,7 +84,7 @@ class RecordingSpan(Span):
         return self._tracer._instrumentation_scope
 
     @property
-    def _limits(self) -> SpanLimits:  # type: ignore[override]
+    def _limits(self) -> SpanLimits:
         return self._tracer._span_limits
 
     @property
