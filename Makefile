@@ -60,7 +60,7 @@ format: setup
 	$(VENV)/bin/ruff format .
 
 test: setup
-	@$(PY) -m tools.stack ensure
+	-@$(PY) -m tools.stack ensure
 	$(VENV)/bin/pytest $(PYTEST_ARGS)
 
 test-unit: setup

@@ -250,8 +250,9 @@ def test_a_killed_server_can_be_started_again_and_loses_nothing(stack: Stack) ->
     assert stack.pid("otelcol") not in (None, first)
     trace_id = send_span(stack, "while-elasticsearch-is-away")
     stack.start("elasticsearch")
-    (document,) = eventually(lambda: spans_in_elasticsearch(stack, "while-elasticsearch-is-away"), 60)
-    assert document["trace_id"] == trace_id
+    documents = eventually(lambda: spans_in_elasticsearch(stack, "while-elasticsearch-is-away"), 60)
+    # At least once: a try that timed out while Elasticsearch was starting may have been taken all the same.
+    assert {document["trace_id"] for document in documents} == {trace_id}
 
 
 def test_down_leaves_no_process(stack: Stack) -> None:
