@@ -1,7 +1,9 @@
 """Instruments bound to one attribute set: what is known before a request is worked out before a request.
 
 A stock ``record()`` cleans the attributes, sorts and hashes them for each View of each reader, and makes a
-``Measurement``: 10 µs. A bound handle did all of that once.
+``Measurement``. A bound handle did all of that once. Measured by ``python -m benchmarks.metrics`` in one run,
+5 attributes, on a loaded machine: ``add()`` 19.5 µs stock, 1.0 bound, 0.7 with ``span_context`` given;
+``record()`` 23.9, 1.3 and 1.0; ``record()`` in a sampled span, exemplar kept, 27.3, 2.3 and 1.5.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Binding:
             value: A finite number, in the instrument's unit; not negative for counters and histograms.
             context: Where to look for the span of the exemplar; ``None`` is the current one.
             span_context: The span of the exemplar, if the caller has it at hand, or ``None`` for no exemplar:
-                either spares looking into the context (0.15 µs).
+                either spares looking into the context (0.3 µs of the 1.0).
         """
         try:
             if not self._config._config.is_enabled:

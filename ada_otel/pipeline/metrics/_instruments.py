@@ -1,7 +1,8 @@
 """The SDK's synchronous instruments, with the way from a dict of attributes to its cells remembered.
 
-A key of names, values and types costs 1 µs for 5 attributes; cleaning and hashing them as stock does, 8 µs
-and 4 more for each further reader or View.
+A key made of names, values and types takes the place of cleaning, sorting and hashing. Measured by
+``python -m benchmarks.metrics`` with 5 attributes, in the run that ``_bound.py`` cites: ``add()`` 19.5 µs
+stock, 2.5 here; with two readers 31.5 and 2.2, as nothing is hashed again for the second.
 """
 
 from __future__ import annotations

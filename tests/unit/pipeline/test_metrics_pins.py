@@ -1,8 +1,8 @@
 """Pins the privates of opentelemetry-sdk that ``ada_otel.pipeline.metrics`` leans on.
 
 When one of these fails after an upgrade of the SDK, read what changed in the named function, see whether the
-module of ours that is named beside it must follow, and then put the new value here. ``_shape.py`` is the guard
-at run time; it goes back to the stock SDK by itself when names are gone or sums differ.
+module of ours that is named beside it must follow, and then add the new value here. ``_shape.py`` is the
+guard at run time; it goes back to the stock SDK by itself when names are gone or sums differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from opentelemetry import context
+from opentelemetry import context, trace
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.exporter.prometheus import PrometheusMetricReader, _CustomCollector
 from opentelemetry.metrics._internal import instrument as api_instrument
@@ -64,17 +64,17 @@ SOURCES: list[tuple[Callable[..., Any], str, str]] = [
     (instrument.Gauge.set, "_instruments", "45931a4eea4e"),
     (Measurement.__post_init__, "_bound", "8131ce526ae6"),
     (_hash_attributes, "_storage", "9632c694da76"),
-    (_ViewInstrumentMatch.__init__, "_storage", "20cca82386eb"),
-    (_ViewInstrumentMatch.consume_measurement, "_storage", "93b75ab32988"),
-    (_ViewInstrumentMatch.collect, "_storage", "b762b4b5e9b9"),
-    (MetricReaderStorage.__init__, "_storage", "1feaf7cfc1af"),
-    (MetricReaderStorage._get_or_init_view_instrument_match, "_storage", "7ed2b036df8b"),
-    (MetricReaderStorage._handle_view_instrument_match, "_storage", "26640a24b49f"),
+    (_ViewInstrumentMatch.__init__, "_storage", "20cca82386eb c23eb54070b0"),
+    (_ViewInstrumentMatch.consume_measurement, "_storage", "93b75ab32988 41915fbab9f3"),
+    (_ViewInstrumentMatch.collect, "_storage", "b762b4b5e9b9 36e1997a06c9"),
+    (MetricReaderStorage.__init__, "_storage", "1feaf7cfc1af 55928162329c"),
+    (MetricReaderStorage._get_or_init_view_instrument_match, "_storage", "7ed2b036df8b 668ac14d4921"),
+    (MetricReaderStorage._handle_view_instrument_match, "_storage", "26640a24b49f 8143bf9f6f22"),
     (MetricReaderStorage.collect, "_storage", "852ecd1d6f8b"),
-    (SynchronousMeasurementConsumer.__init__, "_storage", "fc0b089bbf27"),
+    (SynchronousMeasurementConsumer.__init__, "_storage", "fc0b089bbf27 8144339d9e34"),
     (SynchronousMeasurementConsumer.consume_measurement, "_storage", "892d3ab57ec5"),
     (SynchronousMeasurementConsumer.collect, "_storage", "57e2d00f886c"),
-    (SynchronousMeasurementConsumer.add_metric_reader, "_storage", "8016f15cea0a"),
+    (SynchronousMeasurementConsumer.add_metric_reader, "_storage", "8016f15cea0a 0e7d8bdc5e75"),
     (SynchronousMeasurementConsumer.remove_metric_reader, "_storage", "1ff95ef7bfa1"),
     (sdk.Meter.__init__, "_provider", "c0591da31eec"),
     (sdk.MeterProvider.__init__, "_provider", "1c13f2739cc8"),
@@ -82,9 +82,9 @@ SOURCES: list[tuple[Callable[..., Any], str, str]] = [
     (sdk.MeterProvider._update_resource, "_provider", "f6dbd06cde99"),
     (sdk.MeterProvider.get_meter, "_provider", "954964815466"),
     (resources._get_process_dependent_resource, "_provider", "868eac279d37"),
-    (resources.get_aggregated_resources, "_provider", "2232a806c947"),
-    (MetricReader.__init__, "_provider", "d1e22811c74c"),
-    (PeriodicExportingMetricReader.__init__, "_reader", "545d40c931c4"),
+    (resources.get_aggregated_resources, "_provider", "99175bc89e4d 2232a806c947"),
+    (MetricReader.__init__, "_provider", "d1e22811c74c e3657b99eda6"),
+    (PeriodicExportingMetricReader.__init__, "_reader", "545d40c931c4 0a011bc03d87"),
     (PeriodicExportingMetricReader._at_fork_reinit, "_reader", "4f38bfe05789"),
     (PeriodicExportingMetricReader._ticker, "_reader", "c5e2c1fbd3dd"),
     (PeriodicExportingMetricReader._receive_metrics, "_reader", "403f1c09c41f"),
@@ -119,9 +119,9 @@ def test_the_code_that_ours_stands_in_for_is_as_it_was(
     function: Callable[..., Any], ours: str, expected: str
 ) -> None:
     found = digest(function)
-    assert found == expected, (
+    assert found in expected.split(), (
         f"{function.__module__}.{function.__qualname__} changed. Compare it with "
-        f"ada_otel/pipeline/metrics/{ours}.py, mend that if it must follow, and pin {found!r} here."
+        f"ada_otel/pipeline/metrics/{ours}.py, mend that if it must follow, and add {found} here."
     )
 
 
@@ -162,5 +162,5 @@ def test_instruments_and_meters_stay_of_the_classes_of_the_sdk() -> None:
 
 
 def test_a_span_is_found_in_the_context_by_its_private_key() -> None:
-    span = propagation.INVALID_SPAN
+    span = trace.INVALID_SPAN
     assert propagation.set_span_in_context(span, context.Context()) == {propagation._SPAN_KEY: span}

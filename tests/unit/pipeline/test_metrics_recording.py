@@ -26,7 +26,9 @@ from ada_otel.pipeline.metrics import _shape as shape
 from ada_otel.pipeline.metrics._cells import BATCH
 
 OVERFLOW = {"otel.metric.overflow": True}
-DELTA = dict.fromkeys((sdk.Counter, sdk.Histogram), AggregationTemporality.DELTA)
+DELTA: dict[type, AggregationTemporality] = dict.fromkeys(
+    (sdk.Counter, sdk.Histogram), AggregationTemporality.DELTA
+)
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +93,8 @@ def test_totals_are_exact_with_many_threads_and_two_readers_collecting(bound: bo
             data = delta.get_metrics_data()
             for scope in data.resource_metrics[0].scope_metrics if data else ():
                 for metric in scope.metrics:
-                    for point in metric.data.data_points:
+                    points: Any = metric.data.data_points
+                    for point in points:
                         if metric.name == "c":
                             collected[0] += point.value
                         else:
@@ -244,6 +247,64 @@ def test_delta_collection_leaves_the_handle_with_a_live_cell() -> None:
         for point in found:
             assert point.start_time_unix_nano >= previous
             previous = point.time_unix_nano
+
+
+@pytest.mark.parametrize("aggregation", [None, ExponentialBucketHistogramAggregation()])
+def test_a_delta_reader_gives_the_places_of_idle_sets_to_new_ones(aggregation: Any) -> None:
+    reader = InMemoryMetricReader(DELTA)
+    provider = MeterProvider(
+        [reader],
+        shutdown_on_exit=False,
+        cardinality_limit=2,
+        views=[View(instrument_name="h", aggregation=aggregation)],
+    )
+    histogram = provider.get_meter("s").create_histogram("h")
+    handles = [bind(histogram, {"n": number}) for number in range(4)]
+
+    def seen(*numbers: int) -> dict[Any, int]:
+        for number in numbers:
+            handles[number].record(1)
+        return {p.attributes.get("n", "overflow"): p.count for p in points(reader, "h")}
+
+    assert seen(0, 1, 2, 3) == {0: 1, 1: 1, "overflow": 2}
+    assert seen(1) == {1: 1}
+    # 0 was idle and gave its place up. 2 and 3 count one more with the overflow, then 2 takes the place.
+    assert seen(1, 2, 3) == {1: 1, "overflow": 2}
+    assert seen(2, 2) == {2: 2}
+    bind(histogram, {"n": 9}).record(1)
+    assert seen(0) == {9: 1, "overflow": 1}
+
+
+@pytest.mark.usefixtures("_nervous_threads")
+def test_no_value_is_lost_to_a_cell_that_is_being_released() -> None:
+    reader = InMemoryMetricReader(DELTA)
+    provider = MeterProvider([reader], shutdown_on_exit=False, cardinality_limit=3)
+    counter = provider.get_meter("s").create_counter("c")
+    each, done, total = 400, threading.Event(), [0]
+
+    def work(number: int) -> None:
+        handle = bind(counter, {"n": number})
+        for _ in range(each):
+            handle.add(1)
+            counter.add(1, {"m": number})
+            time.sleep(0.0002 * (number % 3))
+
+    def collect() -> None:
+        while True:
+            last = done.is_set()
+            total[0] += sum(point.value for point in points(reader, "c"))
+            if last:
+                return
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    collector = threading.Thread(target=collect)
+    for thread in [collector, *threads]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    collector.join()
+    assert total == [2 * 8 * each]
 
 
 def test_a_meter_that_is_switched_off_records_nothing_until_it_is_on_again(

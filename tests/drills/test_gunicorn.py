@@ -1,0 +1,105 @@
+"""Real gunicorn: what its workers recorded arrives, however they end."""
+
+from __future__ import annotations
+
+import collections
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.drills.faults import collector
+from tests.drills.programs import SETUP, environment_of
+from tests.drills.report import LONG, figures
+
+pytestmark = pytest.mark.drill
+
+APP = (
+    SETUP
+    + """
+def app(environ, start_response):
+    record(environ["PATH_INFO"])
+    start_response("200 OK", [("content-length", "2")])
+    return [b"ok"]
+"""
+)
+
+REQUESTS = 2000 if LONG else 200
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def get(port: int, path: str) -> None:
+    """Ask until it is answered: a worker that recycles may drop a connection that it has not read."""
+    for _ in range(100):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path)
+            assert connection.getresponse().read() == b"ok"
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+        finally:
+            connection.close()
+    raise AssertionError("gunicorn does not answer")
+
+
+@pytest.mark.parametrize("preload", [False, True])
+@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
+def test_nothing_is_lost_through_recycling_reload_and_stop(worker: Any, preload: Any, tmp_path: Path) -> None:
+    (tmp_path / "drillapp.py").write_text(APP)
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "drillapp:app", "-b", f"127.0.0.1:{port}", "-w", "2"]
+    command += ["-k", worker, "--max-requests", "30", "--log-level", "warning", "--graceful-timeout", "10"]
+    command += ["--preload"] if preload else []
+    command += ["--threads", "4"] if worker == "gthread" else []
+    with collector() as server:
+        environment = {**environment_of(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": server.endpoint}
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            for number in range(REQUESTS):
+                get(port, f"/{number}")
+                if number == REQUESTS // 2:
+                    process.send_signal(signal.SIGHUP)
+                    time.sleep(0.5)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            out = process.communicate(timeout=40)[0]
+            seconds = time.monotonic() - begun
+        finally:
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+                process.communicate()
+        counts = collections.Counter(server.names())
+        figures(
+            "gunicorn",
+            worker=worker,
+            preload=preload,
+            sent=REQUESTS,
+            found=len(counts),
+            seconds=round(seconds, 2),
+        )
+        assert process.returncode == 0, out
+        assert set(counts) == {f"/{number}" for number in range(REQUESTS)}, out
+        assert set(server.bodies()) == set(counts)
+        assert "Traceback" not in out, out
+        assert seconds < 8

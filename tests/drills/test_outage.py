@@ -1,0 +1,196 @@
+"""Outages: the app is not slowed, errors outlive everything else, counts add up, and recovery is no herd."""
+
+from __future__ import annotations
+
+import collections
+import json
+import statistics
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ada_otel.pipeline.export.sender import Sender
+from ada_otel.pipeline.export.target import Target
+from tests.drills.faults import Answer, answer, collector
+from tests.drills.programs import Program
+from tests.drills.report import LONG, figures
+from tests.drills.test_exit import sick
+
+pytestmark = pytest.mark.drill
+
+LOAD = """
+import json, resource
+def crunch():
+    total = 0
+    for n in range(3000): total += n * n
+    return total
+def request(n):
+    crunch()
+    with tracer.start_as_current_span("GET /", attributes={"http.route": "/", "n": n, "url.path": "/x" * 20}):
+        with tracer.start_as_current_span("SELECT", attributes={"db.system.name": "sqlite"}):
+            logger.emit(LogRecord(body="a line", attributes={"n": n}))
+for n in range(200): request(n)
+cpu, wall = [], []
+begun = time.monotonic()
+n = 0
+while time.monotonic() - begun < SECONDS:
+    cpu_before, wall_before = time.thread_time(), time.perf_counter()
+    request(n)
+    cpu.append(time.thread_time() - cpu_before)
+    wall.append(time.perf_counter() - wall_before)
+    n += 1
+    time.sleep(0.002)
+cpu.sort(); wall.sort()
+print("RESULT", json.dumps({
+    "requests": n,
+    "cpu_us": cpu[len(cpu) // 2] * 1e6,
+    "wall_p99_us": wall[int(len(wall) * 0.99)] * 1e6,
+    "wall_max_us": wall[-1] * 1e6,
+    "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "stats": stats.snapshot(),
+}), flush=True)
+leaving._process.budget = 0.2
+"""
+
+KINDS = ["refused", "black_hole", "503", "drip", "retry-after"]
+
+
+def test_recording_costs_the_same_whatever_the_collector_does(tmp_path: Path) -> None:
+    seconds, rounds = (20, 5) if LONG else (2, 2)
+    found = collections.defaultdict(list)
+    for _ in range(rounds):
+        for kind in ["healthy", *KINDS]:  # interleaved: the machine's own drift hits all alike
+            with sick(kind) as endpoint:
+                program = Program(f"SECONDS = {seconds}\n" + LOAD, tmp_path, endpoint)
+                out, err = program.process.communicate(timeout=seconds + 60)
+                assert "RESULT" in out, err
+                found[kind].append(json.loads(out.split("RESULT")[1]))
+                assert (
+                    err.count("Telemetry was dropped") <= 3
+                )  # one a minute, and the last words of two signals
+    healthy = statistics.median(result["cpu_us"] for result in found["healthy"])
+    for kind, results in found.items():
+        cpu = statistics.median(result["cpu_us"] for result in results)
+        p99 = statistics.median(result["wall_p99_us"] for result in results)
+        figures(
+            "outage, cost of recording",
+            collector=kind,
+            requests=sum(result["requests"] for result in results),
+            cpu_us=round(cpu, 1),
+            cpu_against_healthy=round(cpu / healthy, 3),
+            wall_p99_us=round(p99),
+            wall_max_us=round(max(result["wall_max_us"] for result in results)),
+            rss_mib=round(max(result["rss_mib"] for result in results), 1),
+        )
+        assert cpu < 1.3 * healthy  # the report holds the figure; this bound only catches a broken build
+        assert p99 < 50_000
+
+
+FLOOD = """
+traces_with_errors = []
+for n in range(TOTAL):
+    with tracer.start_as_current_span(f"root {n}") as root:
+        with tracer.start_as_current_span(f"child {n}") as child:
+            if n % 200 == 0:
+                from opentelemetry.trace import StatusCode
+                child.set_status(StatusCode.ERROR)
+    if n % 200 == 0:
+        time.sleep(0.01)
+print("RECORDED", flush=True)
+sys.stdin.readline()
+ok = spans.force_flush(30000)
+figures = stats.snapshot()["traces"]
+print("RESULT", ok, figures["sent"], figures["dropped"].get("queue_full", 0))
+"""
+
+
+@pytest.mark.parametrize("kind", ["black_hole", "503"])
+def test_errors_and_their_traces_outlive_an_outage(kind: Any, tmp_path: Path) -> None:
+    total = 100_000 if LONG else 15_000
+    with collector(kind) as server:
+        program = Program(
+            f"TOTAL = {total}\n" + FLOOD.replace("sys.stdin.readline()", "time.sleep(1)"),
+            tmp_path,
+            server.endpoint,
+            OTEL_EXPORTER_OTLP_TIMEOUT="1",
+        )
+        program.wait_for_line("RECORDED")
+        server.mode = "healthy"
+        out, err = program.process.communicate(timeout=120)
+        assert "RESULT True" in out, err
+        sent, dropped = map(int, out.split()[-2:])
+        names = server.names()
+        lost_errors = [
+            name
+            for n in range(0, total, 200)
+            for name in (f"root {n}", f"child {n}")
+            if name not in set(names)
+        ]
+        figures(
+            "outage, flood", collector=kind, sent=2 * total, found=len(names), dropped=dropped,
+            errors=2 * (total // 200), errors_lost=len(lost_errors),
+        )  # fmt: skip
+        assert lost_errors == []
+        assert len(set(names)) == len(names) == sent
+        assert sent + dropped == 2 * total
+        assert len(names) >= 2048
+
+
+def test_a_flapping_collector_loses_nothing_that_the_queue_can_hold(tmp_path: Path) -> None:
+    seconds = 60 if LONG else 4
+    source = f"""
+n = 0
+end = time.monotonic() + {seconds}
+while time.monotonic() < end:
+    record(f"s{{n}}")
+    n += 1
+    time.sleep(0.01)
+print("RECORDED", n, flush=True)
+time.sleep(1)
+spans.force_flush(30000); records.force_flush(30000)
+"""
+    with collector() as server:
+        program = Program(
+            source, tmp_path, server.endpoint, OTEL_BSP_SCHEDULE_DELAY="50", OTEL_BLRP_SCHEDULE_DELAY="50"
+        )
+        modes: list[str | Answer] = ["503", "healthy", lambda _: answer(429, retry_after="1"), "healthy"]
+        flips = 0
+        while program.process.poll() is None and flips < seconds * 2:
+            server.mode = modes[flips % len(modes)]
+            flips += 1
+            time.sleep(0.5)
+        server.mode = "healthy"
+        out, err = program.process.communicate(timeout=90)
+        assert program.process.returncode == 0, err
+        sent = int(out.split("RECORDED")[1].split()[0])
+        names = server.names()
+        figures("outage, flapping", flips=flips, sent=sent, found=len(names))
+        assert sorted(names) == sorted(f"s{n}" for n in range(sent))
+        assert sorted(server.bodies()) == sorted(names)
+
+
+def test_recovery_is_no_herd() -> None:
+    """Clients that failed at the same moment come back spread out."""
+    clients = 200 if LONG else 40
+    with collector("503") as server:
+        target = Target(server.endpoint + "/v1/traces", timeout=5)
+        senders = [Sender(target, "traces") for _ in range(clients)]
+        threads = [threading.Thread(target=sender.send, args=(b"x", 40), daemon=True) for sender in senders]
+        for thread in threads:
+            thread.start()
+        time.sleep(4)
+        server.mode = "healthy"
+        recovered = time.monotonic()
+        for thread in threads:
+            thread.join(60)
+        arrivals = [request.at - recovered for request in server.accepted]
+        busiest = max(sum(start <= arrival < start + 0.25 for arrival in arrivals) for start in arrivals)
+        figures(
+            "outage, recovery", clients=clients, found=len(arrivals), busiest_quarter_second=busiest,
+            seconds=round(max(arrivals), 2),
+        )  # fmt: skip
+        assert len(arrivals) == clients
+        assert busiest <= clients / 3
