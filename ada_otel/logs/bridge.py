@@ -13,14 +13,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from opentelemetry._logs import Logger, LogRecord, get_logger
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber, get_logger, get_logger_provider
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current
 from opentelemetry.instrumentation.log_utils import std_to_otel
-from opentelemetry.util.types import AnyValue
+from opentelemetry.trace.propagation import _SPAN_KEY
 
-from ada_otel._diagnostics import contained
+from ada_otel._diagnostics import failed
 
 __all__ = ["OTLPHandler", "install", "uninstall"]
 
@@ -29,6 +30,8 @@ _OWN_LOGGERS = ("opentelemetry", "ada_otel")
 
 #: What every stdlib record has; anything else came by ``extra=`` and becomes an attribute.
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: A record with no more fields than this came without ``extra=`` and was not formatted before.
+_STANDARD_COUNT = len(vars(logging.makeLogRecord({})))
 
 #: The severity text of OpenTelemetry's log data model, where it differs from the stdlib's level name.
 _SEVERITY_TEXT = {"WARNING": "WARN", "CRITICAL": "FATAL"}
@@ -58,42 +61,75 @@ class OTLPHandler(logging.Handler):
             return
         self._active.flag = True
         try:
-            with contained("Sending a log line"):
-                logger = self._loggers.get(record.name)
-                if logger is None:
-                    logger = self._loggers[record.name] = get_logger(record.name)
-                attributes = _attributes(record)
-                event_name = attributes.pop("otel.event.name", None)
-                logger.emit(
-                    LogRecord(
-                        timestamp=int(record.created * 1e9),
-                        observed_timestamp=time.time_ns(),
-                        context=context,
-                        severity_text=_SEVERITY_TEXT.get(record.levelname, record.levelname),
-                        severity_number=std_to_otel(record.levelno),
-                        body=record.getMessage(),
-                        attributes=attributes,
-                        event_name=event_name if isinstance(event_name, str) else None,
-                    )
-                )
+            self._send(record, context)
+        except Exception as error:
+            failed("Sending a log line", error)
         finally:
             self._active.flag = False
 
+    def _send(self, record: logging.LogRecord, context: Context) -> None:
+        logger = self._loggers.get(record.name)
+        if logger is None:
+            logger = self._loggers[record.name] = get_logger(record.name)
+        attributes = _attributes(record)
+        event_name = attributes.pop("otel.event.name", None)
+        event_name = event_name if isinstance(event_name, str) else None
+        severity, severity_text = _severity(record.levelno, record.levelname)
+        timestamp, observed, body = int(record.created * 1e9), time.time_ns(), record.getMessage()
+        provider = self._plain_provider()
+        if provider is not None:
+            span: Any = context.get(_SPAN_KEY)
+            span_context = span.get_span_context() if span is not None else None
+            if provider.queue_plain(
+                logger,
+                span_context,
+                timestamp,
+                observed,
+                severity,
+                severity_text,
+                body,
+                attributes,
+                event_name,
+            ):
+                return
+        logger.emit(
+            LogRecord(
+                timestamp=timestamp,
+                observed_timestamp=observed,
+                context=context,
+                severity_text=severity_text,
+                severity_number=severity,
+                body=body,
+                attributes=attributes,
+                event_name=event_name,
+            )
+        )
 
-def _attributes(record: logging.LogRecord) -> dict[str, AnyValue]:
-    attributes: dict[str, AnyValue] = {
-        key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS
+    def _plain_provider(self) -> Any:
+        provider = get_logger_provider()
+        return provider if hasattr(provider, "queue_plain") else None
+
+
+@lru_cache(64)
+def _severity(level: int, name: str) -> tuple[SeverityNumber, str]:
+    return std_to_otel(level), _SEVERITY_TEXT.get(name, name)
+
+
+def _attributes(record: logging.LogRecord) -> dict[str, Any]:
+    found = vars(record)
+    attributes: dict[str, Any] = {
+        "code.file.path": record.pathname,
+        "code.function.name": record.funcName,
+        "code.line.number": record.lineno,
     }
-    attributes["code.file.path"] = record.pathname
-    attributes["code.function.name"] = record.funcName
-    attributes["code.line.number"] = record.lineno
+    if len(found) > _STANDARD_COUNT:
+        attributes.update({key: found[key] for key in found if key not in _STANDARD_FIELDS})
     if record.exc_info:
         kind, error, trace = record.exc_info
         if kind is not None:
+            builtin = kind.__module__ == "builtins"
             attributes["exception.type"] = (
-                kind.__qualname__
-                if kind.__module__ == "builtins"
-                else (f"{kind.__module__}.{kind.__qualname__}")
+                kind.__qualname__ if builtin else f"{kind.__module__}.{kind.__qualname__}"
             )
         if error is not None:
             attributes["exception.message"] = str(error)

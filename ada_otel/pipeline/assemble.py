@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk import _configuration as stock
-from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 
 from ada_otel.pipeline import exit as process_exit
 from ada_otel.pipeline.export import otlp, stats
 from ada_otel.pipeline.export.batch import BatchLogRecordProcessor, BatchSpanProcessor
+from ada_otel.pipeline.logging import LoggerProvider
 from ada_otel.pipeline.metrics import MeterProvider, PeriodicReader
 from ada_otel.pipeline.tracing import TracerProvider
 

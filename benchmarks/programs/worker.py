@@ -1,0 +1,159 @@
+"""Drives the app in process, through its WSGI callable, as told by JSON lines on standard input.
+
+Each answer is one JSON line on what was standard output at start. The first one is given when the app is
+ready, with what the start has used.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import io
+import json
+import os
+import pstats
+import resource
+import sys
+import time
+import tracemalloc
+from typing import Any
+
+# Before the app is imported, so that nothing that it or an SDK prints comes between the answers.
+_answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)
+
+import app as bench  # noqa: E402
+import peers  # noqa: E402
+
+
+def _ignore(_data: bytes) -> None:
+    """Take the place of ``write`` of PEP 3333, which Flask does not call."""
+
+
+def _start_response(_status: str, _headers: list[tuple[str, str]], _error: Any = None) -> Any:
+    return _ignore
+
+
+def _environ(route: str) -> dict[str, Any]:
+    """Give what a WSGI server hands over for a browser's request."""
+    return {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": f"/{route}/1",
+        "QUERY_STRING": "page=1",
+        "RAW_URI": f"/{route}/1?page=1",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_PORT": "55555",
+        "HTTP_HOST": "localhost:8000",
+        "HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
+        "HTTP_ACCEPT": "*/*",
+        "HTTP_ACCEPT_ENCODING": "gzip",
+        "HTTP_COOKIE": "session=abc",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+
+
+def _drive(environ: dict[str, Any], requests: int) -> None:
+    wsgi = bench.app
+    for _ in range(requests):
+        body = wsgi(dict(environ), _start_response)
+        for _part in body:
+            pass
+        body.close()  # type: ignore[attr-defined]  # Werkzeug's iterables have it
+
+
+def _requests(environ: dict[str, Any], requests: int) -> dict[str, float]:
+    """CPU of the process for a block of requests with all their telemetry sent, in µs per request."""
+    gc.collect()
+    wall, cpu, thread = time.perf_counter(), time.process_time(), time.thread_time()
+    _drive(environ, requests)
+    answered, on_thread = time.perf_counter(), time.thread_time()
+    peers.flush()
+    used = time.process_time() - cpu
+    return {
+        "cpu_us": used / requests * 1e6,
+        "thread_us": (on_thread - thread) / requests * 1e6,
+        "wall_us": (answered - wall) / requests * 1e6,
+    }
+
+
+def _allocations(environ: dict[str, Any], requests: int) -> dict[str, float]:
+    """Memory of one request: its peak, and what telemetry holds until it is sent and after."""
+    peers.flush()
+    gc.collect()
+    gc.disable()
+    before = sys.getallocatedblocks()
+    _drive(environ, requests)
+    waiting = sys.getallocatedblocks() - before
+    gc.enable()
+    peers.flush()
+    gc.collect()
+    kept = sys.getallocatedblocks() - before
+    tracemalloc.start()
+    _drive(environ, 20)
+    peaks = []
+    for _ in range(50):
+        start, _peak = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        _drive(environ, 1)
+        peaks.append(tracemalloc.get_traced_memory()[1] - start)
+    tracemalloc.stop()
+    return {
+        "peak_bytes": sorted(peaks)[len(peaks) // 2],
+        "blocks_until_sent": waiting / requests,
+        "blocks_after": kept / requests,
+    }
+
+
+def _profile(environ: dict[str, Any], requests: int, rows: int) -> str:
+    """Profile the thread that serves requests, by own time."""
+    profiler = cProfile.Profile()
+    profiler.enable()
+    _drive(environ, requests)
+    profiler.disable()
+    text = io.StringIO()
+    pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(rows)
+    return text.getvalue()
+
+
+def _answer(command: dict[str, Any]) -> Any:
+    environ = _environ(command["route"])
+    if command["do"] == "requests":
+        return _requests(environ, command["requests"])
+    if command["do"] == "allocations":
+        return _allocations(environ, command["requests"])
+    if command["do"] == "profile":
+        return _profile(environ, command["requests"], command["rows"])
+    return {"rss_kib": bench.resident_kib()}
+
+
+def _say(answer: Any) -> None:
+    _answers.write(json.dumps(answer) + "\n")
+    _answers.flush()
+
+
+def _main() -> None:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _say(
+        {
+            "cpu_s": time.process_time() + children.ru_utime + children.ru_stime,
+            "rss_kib": bench.resident_kib(),
+        }
+    )
+    for line in sys.stdin:
+        _say(_answer(json.loads(line)))
+    # Exit work is not measured here, and a stock SDK may take seconds for it.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main()
