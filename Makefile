@@ -86,6 +86,18 @@ stack-status: setup
 stack-down: setup
 	@$(PY) -m tools.stack down
 
+bench: setup
+	@$(PY) -m benchmarks $(BENCH_ARGS)
+
+# The report holds what was sent, found, lost and hung, and seconds; the long form takes about an hour.
+drills: setup
+	-@$(PY) -m tools.stack ensure
+	@rm -f .drills/report.json
+	ADA_DRILL_LONG=1 ADA_OTEL_FORK_CHILDREN=1000 ADA_DRILL_REPORT=$(CURDIR)/.drills/report.json \
+	  $(VENV)/bin/pytest tests/drills tests/unit/pipeline/test_export_fork.py \
+	  tests/unit/pipeline/test_metrics_fork.py $(PYTEST_ARGS)
+	@echo 'the figures: .drills/report.json'
+
 docs: setup
 	@$(PY) -m tools.docs
 

@@ -9,9 +9,9 @@ CPython runs its hooks in every ``os.fork``, gevent's included (it calls the ori
 
 from __future__ import annotations
 
-# The hooks of these come before ours: what a part starts in the child (a thread pool, a log line, an id) would
-# otherwise use their locks and seeds of the parent. An executor started too early hangs the child.
-import concurrent.futures.thread
+# The hooks of these come before ours: what a part starts in the child (a thread pool, a log line, an id)
+# would otherwise use the locks and seeds of the parent. An executor started too early hangs the child.
+import concurrent.futures.thread  # noqa: F401
 import logging  # noqa: F401
 import os
 import random  # noqa: F401

@@ -194,10 +194,11 @@ class BatchSpanProcessor(_Batching, SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span, if it is sampled."""
-        context = span.context
-        if context is None or not context.trace_flags & 1:
+        # By the private names, which ReadableSpan and our span share: three properties are 0.3 µs.
+        context = span._context
+        if context is None or not context[3] & 1:
             return
-        failed = span.status.status_code is _ERROR
+        failed = span._status.status_code is _ERROR
         if failed:
             _error_traces.add(context.trace_id)
         self._add(span, failed)

@@ -35,20 +35,32 @@ def compile_sampler(sampler: Sampler) -> Decide | None:
 
 
 def _compile_parent_based(sampler: ParentBased) -> Decide | None:
+    delegates = [
+        sampler._local_parent_not_sampled,
+        sampler._local_parent_sampled,
+        sampler._remote_parent_not_sampled,
+        sampler._remote_parent_sampled,
+    ]
+    compiled = [compile_sampler(delegate) for delegate in delegates]
     root = compile_sampler(sampler._root)
-    remote_yes = compile_sampler(sampler._remote_parent_sampled)
-    remote_no = compile_sampler(sampler._remote_parent_not_sampled)
-    local_yes = compile_sampler(sampler._local_parent_sampled)
-    local_no = compile_sampler(sampler._local_parent_not_sampled)
-    if root is None or remote_yes is None or remote_no is None or local_yes is None or local_no is None:
+    if root is None or None in compiled:
         return None
+    if all(type(delegate) is StaticSampler for delegate in delegates):
+        return _look_up(root, [int(delegate._decision.value) for delegate in delegates])  # type: ignore[attr-defined]
 
     def decide(parent: SpanContext | None, trace_id: int) -> int:
-        if parent is None:
-            return root(parent, trace_id)
+        chosen = root if parent is None else compiled[parent[2] * 2 | parent[3] & 1]
+        assert chosen is not None
+        return chosen(parent, trace_id)
+
+    return decide
+
+
+def _look_up(root: Decide, decisions: list[int]) -> Decide:
+    """What depends on the parent alone is a table: by remote parent, and by its sampled flag."""
+
+    def decide(parent: SpanContext | None, trace_id: int) -> int:
         # A span context is a tuple: (trace id, span id, remote, flags, state, valid).
-        if parent[2]:
-            return (remote_yes if parent[3] & 1 else remote_no)(parent, trace_id)
-        return (local_yes if parent[3] & 1 else local_no)(parent, trace_id)
+        return root(parent, trace_id) if parent is None else decisions[parent[2] * 2 | parent[3] & 1]
 
     return decide

@@ -49,7 +49,6 @@ class RecordingSpan(Span):
     _events: Sequence[Event] = _DROPPED_NOTHING
     _links: Sequence[Link] = _DROPPED_NOTHING
     _status = _UNSET
-    _instrumentation_info = None
     _record_exception = True
     _set_status_on_exception = True
     _record_end_metrics: Any = None
@@ -82,6 +81,10 @@ class RecordingSpan(Span):
     @property
     def _instrumentation_scope(self) -> InstrumentationScope:  # type: ignore[override]
         return self._tracer._instrumentation_scope
+
+    @property
+    def _instrumentation_info(self) -> Any:  # type: ignore[override]
+        return self._tracer.instrumentation_info
 
     @property
     def _limits(self) -> SpanLimits:
@@ -172,13 +175,14 @@ class RecordingSpan(Span):
         if self._ended("set_status") or self._status.status_code is StatusCode.OK:
             return
         if isinstance(status, Status):
+            if status.status_code is StatusCode.UNSET:
+                return
             if description is not None:
                 _logger.warning(
                     "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
                 )
-            if status.status_code is not StatusCode.UNSET:
-                self._status = status
-        elif status is not StatusCode.UNSET:
+            self._status = status
+        elif isinstance(status, StatusCode) and status is not StatusCode.UNSET:  # type: ignore[redundant-expr]
             self._status = Status(status, description)
 
     def record_exception(
