@@ -1,43 +1,36 @@
-"""What sqlcommenter says of a request, worked out only when a statement is commented.
+"""What sqlcommenter says of a request.
 
-The stock code makes a dict and a context for every request, which nobody reads unless sqlcommenter is on.
+The stock code makes a context for it in every request. Here an empty dict is in the request's context from
+its start, and is filled when Flask knows the route; what goes in is worked out once per route.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
-
-import flask
 
 #: The context key that the database instrumentations read.
 COMMENTER_KEY = "SQLCOMMENTER_ORM_TAGS_AND_VALUES"
 
 
-class RequestTags(Mapping[str, str]):
-    """The current request's framework, controller and route, as far as ``options`` wants them."""
+def request_tags(options: dict[str, Any]) -> Callable[[str | None, str | None], dict[str, str]]:
+    """Give a function from endpoint and route to the tags that ``options`` wants.
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._options = options
+    Args:
+        options: ``framework``, ``controller`` and ``route``; False leaves one out.
+    """
+    framework = f"flask:{version('flask')}" if options.get("framework", True) else None
+    controller, with_route = options.get("controller", True), options.get("route", True)
 
-    def _tags(self) -> dict[str, str]:
-        if not flask.has_request_context():
-            return {}
-        request, tags = flask.request, {}
-        if self._options.get("framework", True):
-            tags["framework"] = f"flask:{version('flask')}"
-        if self._options.get("controller", True) and request.endpoint:
-            tags["controller"] = request.endpoint
-        if self._options.get("route", True) and request.url_rule and request.url_rule.rule:
-            tags["route"] = request.url_rule.rule
-        return tags
+    @lru_cache(1024)
+    def tags(endpoint: str | None, route: str | None) -> dict[str, str]:
+        found = {
+            "framework": framework,
+            "controller": endpoint if controller else None,
+            "route": route if with_route else None,
+        }
+        return {key: value for key, value in found.items() if value}
 
-    def __getitem__(self, key: str) -> str:
-        return self._tags()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tags())
-
-    def __len__(self) -> int:
-        return len(self._tags())
+    return tags

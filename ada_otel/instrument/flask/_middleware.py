@@ -7,7 +7,7 @@ by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from opentelemetry import context as context_api
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.flask import _excluded_urls_from_env
+from opentelemetry.instrumentation import flask as stock
 from opentelemetry.instrumentation.flask.version import __version__ as _stock_version
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.instrumentation.wsgi import default_response_propagation_setter, wsgi_getter
@@ -34,8 +34,10 @@ from opentelemetry.util.http import parse_excluded_urls
 
 from ada_otel._diagnostics import contained, failed
 from ada_otel.instrument.flask._attributes import method_of, protocol_version, request_attributes
-from ada_otel.instrument.flask._commenter import COMMENTER_KEY, RequestTags
+from ada_otel.instrument.flask._body import StreamedBody
+from ada_otel.instrument.flask._commenter import COMMENTER_KEY, request_tags
 from ada_otel.instrument.flask._headers import request_capture, response_capture
+from ada_otel.instrument.flask._status import bind_duration, set_status, without_empty
 from ada_otel.pipeline.metrics import bind
 from ada_otel.pipeline.tracing.begin import begin_with
 
@@ -50,13 +52,12 @@ DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 
 _STATE = "ada_otel.request"
 _EMPTY = Context()
-_INVALID_STATUS = -1
 
 
 class Request:
     """What is known of one request while it is served."""
 
-    __slots__ = ("error", "route", "sent", "span", "status", "streamed")
+    __slots__ = ("error", "route", "span", "status", "streamed", "tags")
 
     def __init__(self, span: trace.Span) -> None:
         self.span = span
@@ -64,6 +65,7 @@ class Request:
         self.status: str | None = None
         self.error: BaseException | None = None
         self.streamed = False
+        self.tags: dict[str, str] | None = None
 
 
 class Middleware:
@@ -85,21 +87,25 @@ class Middleware:
         active = create_http_server_active_requests(meter)
         # One handle per set of attributes; the sets are few (routes, not paths), and the caches bounded.
         self._active = lru_cache(256)(
-            lambda method, scheme: bind(active, _some({"http.request.method": method, "url.scheme": scheme}))
+            lambda method, scheme: bind(
+                active, without_empty({"http.request.method": method, "url.scheme": scheme})
+            )
         )
-        self._duration = lru_cache(2048)(partial(_bind_duration, duration))
+        self._duration = lru_cache(2048)(partial(bind_duration, duration))
         self._request_hook = options.get("request_hook")
         self._response_hook = options.get("response_hook")
         excluded = options.get("excluded_urls")
-        found = _excluded_urls_from_env if excluded is None else parse_excluded_urls(excluded)
+        found = stock._excluded_urls_from_env if excluded is None else parse_excluded_urls(excluded)
         self._excluded = found if found._excluded_urls else None
         self._capture_request = request_capture()
         self._capture_response = response_capture()
         self._tags = (
-            RequestTags(options.get("commenter_options") or {})
+            request_tags(options.get("commenter_options") or {})
             if options.get("enable_commenter", True)
             else None
         )
+        # With a middleware between, ProxyFix say, Flask sees another request than the server sent.
+        self._rewritten = getattr(app.wsgi_app, "__func__", None) is not flask.Flask.wsgi_app
         self._propagator: Any = None
         self._standard_headers = False
 
@@ -121,11 +127,13 @@ class Middleware:
             start_time=time_ns(),
         )
         request = Request(span)
+        outer = environ.get(_STATE)
         environ[_STATE] = request
         inner = Context(context)
         dict.__setitem__(inner, _SPAN_KEY, span)
         if self._tags is not None:
-            dict.__setitem__(inner, COMMENTER_KEY, self._tags)
+            request.tags = {}
+            dict.__setitem__(inner, COMMENTER_KEY, request.tags)
         token = context_api.attach(inner)
         active = self._active(method, scheme)
         active.add(1)
@@ -138,8 +146,11 @@ class Middleware:
             raise
         finally:
             context_api.detach(token)
+            if outer is not None:
+                # An application called this one with its own environ, and is not done with it.
+                environ[_STATE] = outer
         if request.streamed and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
-            return _Body(body, inner, request, finish)
+            return StreamedBody(body, inner, request, finish)
         finish()
         return body
 
@@ -167,7 +178,11 @@ class Middleware:
             rule = flask_request.url_rule
             if rule is not None:
                 request.route = rule.rule
+            if self._tags is not None and request.tags is not None:
+                request.tags.update(self._tags(flask_request.endpoint, request.route))
             if span.is_recording():
+                if self._rewritten:
+                    span.set_attributes(request_attributes(flask_request.environ))
                 if rule is not None:
                     method = method_of(flask_request.environ.get("REQUEST_METHOD", ""))[0]
                     span.update_name(f"{'HTTP' if method == '_OTHER' else method} {rule.rule}")
@@ -199,7 +214,7 @@ class Middleware:
             if propagator is not None:
                 propagator.inject(headers, setter=default_response_propagation_setter)
             if span.is_recording():
-                _set_status(span, status)
+                set_status(span, status)
                 if self._capture_response is not None and span.kind is SpanKind.SERVER:  # type: ignore[attr-defined]
                     span.set_attributes(self._capture_response(headers))
             if self._response_hook is not None:
@@ -232,52 +247,6 @@ class Middleware:
             span.end()
         except Exception as problem:
             failed("Ending a request's span", problem)
-
-
-class _Body:
-    """A streamed body: the span is current while it is made, and ends when it is done or dropped."""
-
-    def __init__(
-        self, body: Iterable[bytes], context: Context, request: Request, finish: Callable[[], None]
-    ) -> None:
-        self._body = body
-        self._next: Iterator[bytes] = iter(body)
-        self._context = context
-        self._request = request
-        self._finish: Callable[[], None] | None = finish
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        token = context_api.attach(self._context)
-        try:
-            return next(self._next)
-        except StopIteration:
-            self._end()
-            raise
-        except BaseException as error:
-            self._request.error = error
-            self._end()
-            raise
-        finally:
-            context_api.detach(token)
-
-    def close(self) -> None:
-        """Close the app's body; WSGI servers call this however the response ended."""
-        token = context_api.attach(self._context)
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-        finally:
-            context_api.detach(token)
-            self._end()
-
-    def _end(self) -> None:
-        finish, self._finish = self._finish, None
-        if finish is not None:
-            finish()
 
 
 def install(app: Flask, options: dict[str, Any]) -> None:
@@ -337,57 +306,6 @@ def _note_error(_app: Flask, exception: BaseException, **_extra: Any) -> None:
     request = request_ctx.request.environ.get(_STATE)
     if request is not None:
         request.error = exception
-
-
-def _set_status(span: trace.Span, status: str) -> None:
-    text = status.partition(" ")[0]
-    code = _status_code(text)
-    if code == _INVALID_STATUS:
-        span.set_attribute("error.type", text)
-        span.set_status(Status(StatusCode.ERROR, "Non-integer HTTP status: " + text))
-        return
-    span.set_attribute("http.response.status_code", code)
-    if code >= 500 or code < 100:
-        span.set_attribute("error.type", text)
-        span.set_status(Status(StatusCode.ERROR))
-
-
-def _status_code(text: str) -> int:
-    try:
-        code = int(text)
-    except ValueError:
-        return _INVALID_STATUS
-    return code if code >= 0 else _INVALID_STATUS
-
-
-def _bind_duration(
-    histogram: metrics.Histogram,
-    method: str,
-    scheme: str | None,
-    version: str,
-    route: str | None,
-    status: str | None,
-    raised: str | None,
-) -> Any:
-    found: dict[str, Any] = {
-        "http.request.method": method,
-        "url.scheme": scheme,
-        "network.protocol.version": version,
-        "http.route": route,
-        "error.type": raised,
-    }
-    if status is not None:
-        text = status.partition(" ")[0]
-        code = _status_code(text)
-        if code != _INVALID_STATUS:
-            found["http.response.status_code"] = code
-        if code >= 500 or code < 100:
-            found["error.type"] = text
-    return bind(histogram, _some(found))
-
-
-def _some(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in attributes.items() if value not in {None, ""}}
 
 
 def _reads_only_w3c(propagator: Any) -> bool:

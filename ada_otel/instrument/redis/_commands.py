@@ -6,6 +6,7 @@ the stock code does both for each command and sets the attributes one by one: 11
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -37,7 +38,6 @@ from ada_otel.pipeline.tracing.begin import begin_with
 _FACTS = "_ada_otel_attributes"
 # The stock function looks at the client only for a command without a name.
 _NO_CLIENT: Any = None
-_SEARCH = {"redis.search", "redis.create_index"}
 
 Hook = Callable[..., None] | None
 
@@ -77,7 +77,7 @@ class CommandTracing:
             lambda: {"db.query.text": text, "db.redis.args_length": len(args), **_address(client)},
             current,
         )
-        if name in _SEARCH and span.is_recording():
+        if name == "redis.create_index" and span.is_recording():
             _add_create_attributes(span, args)
         token = context_api.attach(_with_span(current, span))
         try:
@@ -172,5 +172,7 @@ def _address(client: Any) -> dict[str, Any]:
     found: dict[str, Any] | None = getattr(pool, _FACTS, None)
     if found is None:
         found = _extract_conn_attributes(pool.connection_kwargs, _StabilityMode.DATABASE, _StabilityMode.HTTP)
-        setattr(pool, _FACTS, found)
+        # A pool may be a class of the user's that takes no attributes: then it is asked each time.
+        with contextlib.suppress(AttributeError):
+            setattr(pool, _FACTS, found)
     return found

@@ -1,0 +1,59 @@
+"""A response body that is sent piece by piece, with its request's span current while it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
+
+
+class _NotesError(Protocol):
+    error: BaseException | None
+
+
+class StreamedBody:
+    """A streamed body: the span is current while it is made, and ends when it is done or dropped."""
+
+    def __init__(
+        self, body: Iterable[bytes], context: Context, request: _NotesError, finish: Callable[[], None]
+    ) -> None:
+        self._body = body
+        self._next: Iterator[bytes] = iter(body)
+        self._context = context
+        self._request = request
+        self._finish: Callable[[], None] | None = finish
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        token = context_api.attach(self._context)
+        try:
+            return next(self._next)
+        except StopIteration:
+            self._end()
+            raise
+        except BaseException as error:
+            self._request.error = error
+            self._end()
+            raise
+        finally:
+            context_api.detach(token)
+
+    def close(self) -> None:
+        """Close the app's body; WSGI servers call this however the response ended."""
+        token = context_api.attach(self._context)
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            context_api.detach(token)
+            self._end()
+
+    def _end(self) -> None:
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            finish()

@@ -1,0 +1,115 @@
+"""``python -m tools.docs``: writes the pages of ``docs/`` that are made from code.
+
+``docs/settings.md`` comes from :func:`ada_otel.settings.rows` and :func:`ada_otel.settings.apply_defaults`.
+``tests/unit/test_docs.py`` fails when the page is not what this gives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ada_otel import settings
+from tools.paths import REPOSITORY
+from tools.progress import say
+
+SETTINGS_PAGE = REPOSITORY / "docs" / "settings.md"
+
+#: Why each ``OTEL_*`` default is what it is; the values themselves are read from ``ada_otel.settings``.
+_REASONS = {
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "Any HTTP proxy or load balancer carries it; the app loads no gRPC.",
+    "OTEL_TRACES_EXPORTER": "Traces go to the collector. `none` sends none.",
+    "OTEL_METRICS_EXPORTER": "Metrics go to the collector. `none` sends none.",
+    "OTEL_LOGS_EXPORTER": "Log records go to the collector. `none` sends none.",
+    "OTEL_TRACES_SAMPLER": "Every trace is sent: sampling is left to the collector, which sees whole ones.",
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "The stable names of HTTP and database attributes and metrics.",
+    "OTEL_METRIC_EXPORT_INTERVAL": "Milliseconds. The SDK's own 60 s is long for whoever waits for an alert.",
+}
+
+_PAGE = """\
+<!-- Made by `make docs` from ada_otel/settings.py. Do not edit. -->
+# Settings
+
+ada-otel is set up by environment variables alone, read once, when the process starts. There are two kinds:
+its own, and the `OTEL_*` variables of OpenTelemetry, which keep their meaning.
+
+**A bad value never stops the app.** The default is taken, and one warning names the variable, what was wrong
+with it and what would be right. An empty variable counts as one that is not set.
+
+## ada-otel's own
+
+{own}
+
+`true` and `false` may also be written `1` and `0`, `yes` and `no`, `on` and `off`.
+
+The settings of the exit, the cardinality, the queue and the spool belong to ada-otel's own pipeline. With
+`ADA_OTEL_FAST_PATH=false`, or with `OTEL_CONFIG_FILE`, the SDK's limits hold in their place.
+
+## Defaults of OTEL_* variables
+
+A variable that you set always wins. These are the ones for which ada-otel has a default of its own; every
+other one has [that of the SDK](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+
+{otel}
+
+Only a value with which the SDK could not start is replaced, with a warning: a protocol other than
+`http/protobuf` and `grpc`, an endpoint that is no `http://` or `https://` address, and the name of an
+exporter that is not installed.
+"""
+
+
+def otel_defaults() -> Mapping[str, str]:
+    """The ``OTEL_*`` variables that ada-otel fills in, and their values."""
+    environ: dict[str, str] = {}
+    settings.apply_defaults(environ)
+    return environ
+
+
+def settings_page() -> str:
+    """The text of ``docs/settings.md``.
+
+    Raises:
+        KeyError: An ``OTEL_*`` default has no reason in this module.
+    """
+    own = [(f"`{row.env}`", _code(row.default), row.meaning) for row in settings.rows()]
+    otel = [(f"`{name}`", _code(value), _REASONS[name]) for name, value in otel_defaults().items()]
+    return _PAGE.format(
+        own=table(("Variable", "Default", "Meaning"), own), otel=table(("Variable", "Default", "Why"), otel)
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; a ``|`` within a cell is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else "none"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages; with ``--check`` write nothing, and give 1 when a page is not up to date."""
+    parser = argparse.ArgumentParser(prog="make docs", description="Write the generated pages of docs/.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
+    options = parser.parse_args(arguments)
+    page, text = SETTINGS_PAGE, settings_page()
+    if page.is_file() and page.read_text(encoding="utf-8") == text:
+        say(f"{_name(page)} is up to date")
+        return 0
+    if options.check:
+        say(f"{_name(page)} is out of date; run: make docs")
+        return 1
+    page.write_text(text, encoding="utf-8")
+    say(f"wrote {_name(page)}")
+    return 0
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(REPOSITORY)) if page.is_relative_to(REPOSITORY) else str(page)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
