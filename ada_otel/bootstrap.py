@@ -24,6 +24,7 @@ class _State:
     """What has been done in this process."""
 
     settings: _settings.Settings | None = None
+    attempted: bool = False
     configured: bool = False
     instrumented: bool = False
 
@@ -64,6 +65,11 @@ def disabled() -> bool:
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
+def attempted() -> bool:
+    """Whether this distribution was chosen to put an SDK in place, whether or not it could."""
+    return _state.attempted
+
+
 def configured() -> bool:
     """Whether this distribution has put an SDK in place, or taken over one that was there."""
     return _state.configured
@@ -92,6 +98,7 @@ def configure_sdk(**kwargs: Any) -> None:
     with _lock:
         if _state.configured or disabled():
             return
+        _state.attempted = True
         with contained("Starting the OpenTelemetry SDK"):
             if os.environ.get("OTEL_CONFIG_FILE"):
                 _configure_from_file()

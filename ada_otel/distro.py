@@ -46,7 +46,7 @@ class AdaConfigurator(_OTelSDKConfigurator):
 
 def pre_instrument() -> None:
     """Say, once, when another distribution was chosen in place of this one."""
-    if bootstrap.disabled() or bootstrap.configured():
+    if bootstrap.disabled() or bootstrap.attempted():
         return
     chosen = (
         os.environ.get("OTEL_PYTHON_CONFIGURATOR") or os.environ.get("OTEL_PYTHON_DISTRO") or "another one"

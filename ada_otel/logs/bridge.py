@@ -36,7 +36,8 @@ _STANDARD_COUNT = len(vars(logging.makeLogRecord({})))
 #: The severity text of OpenTelemetry's log data model, where it differs from the stdlib's level name.
 _SEVERITY_TEXT = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
-_CONFIG_FUNCTIONS = ("dictConfig", "fileConfig")
+#: What replaces the root logger's handlers, or does nothing when there are any.
+_CONFIG_FUNCTIONS = ((logging, "basicConfig"), (logging.config, "dictConfig"), (logging.config, "fileConfig"))
 
 
 class OTLPHandler(logging.Handler):
@@ -54,6 +55,8 @@ class OTLPHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send ``record``; never raises, and passes over lines that telemetry itself caused."""
+        if record.levelno >= logging.WARNING:
+            _show_as_without_us(self, record)
         if record.name.startswith(_OWN_LOGGERS) or getattr(self._active, "flag", False):
             return
         context = get_current()
@@ -110,6 +113,19 @@ class OTLPHandler(logging.Handler):
         return provider if hasattr(provider, "queue_plain") else None
 
 
+def _show_as_without_us(handler: logging.Handler, record: logging.LogRecord) -> None:
+    # An app that configures no logging sees its warnings on stderr, by way of logging.lastResort, which is
+    # used only while there is no handler. Ours must not be the one that switches it off.
+    if logging.lastResort is None:
+        return
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if any(other is not handler for other in logger.handlers):
+            return
+        logger = logger.parent if logger.propagate else None
+    logging.lastResort.handle(record)
+
+
 @lru_cache(64)
 def _severity(level: int, name: str) -> tuple[SeverityNumber, str]:
     return std_to_otel(level), _SEVERITY_TEXT.get(name, name)
@@ -138,7 +154,7 @@ def _attributes(record: logging.LogRecord) -> dict[str, Any]:
 
 
 _installed: list[OTLPHandler] = []
-_originals: dict[str, Callable[..., Any]] = {}
+_originals: list[tuple[Any, str, Callable[..., Any]]] = []
 
 
 def install(level: str) -> None:
@@ -156,22 +172,24 @@ def install(level: str) -> None:
     root.addHandler(handler)
     if root.level == logging.WARNING:
         root.setLevel(logging.getLevelName(level))
-    for name in _CONFIG_FUNCTIONS:
-        _originals[name] = getattr(logging.config, name)
-        setattr(logging.config, name, _kept_through(_originals[name]))
+    for module, name in _CONFIG_FUNCTIONS:
+        original = getattr(module, name)
+        _originals.append((module, name, original))
+        setattr(module, name, _kept_through(original))
 
 
 def uninstall() -> None:
     """Take the handler away again, and put the ``logging.config`` functions back."""
     while _installed:
         logging.getLogger().removeHandler(_installed.pop())
-    for name, original in _originals.items():
-        setattr(logging.config, name, original)
-    _originals.clear()
+    while _originals:
+        module, name, original = _originals.pop()
+        setattr(module, name, original)
 
 
 def _kept_through(configure: Callable[..., Any]) -> Callable[..., Any]:
-    # dictConfig and fileConfig clear the root logger's handlers, and close every handler that exists.
+    # dictConfig and fileConfig clear the root logger's handlers, and close every handler that exists;
+    # basicConfig does nothing while there is one.
     def configure_and_keep(*args: Any, **kwargs: Any) -> Any:
         root = logging.getLogger()
         for handler in _installed:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import logging.config
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry import _logs
@@ -11,6 +12,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from ada_otel.logs import bridge
+from tests.support.process import run_program
 
 
 @pytest.fixture
@@ -108,3 +110,21 @@ def test_installing_twice_sends_once(exporter: InMemoryLogRecordExporter) -> Non
     bridge.install("INFO")
     logging.getLogger("shop").info("once")
     assert _bodies(exporter) == ["once"]
+
+
+def test_warnings_of_an_app_without_logging_config_still_reach_stderr(tmp_path: Path) -> None:
+    source = (
+        "import logging, ada_otel\nada_otel.setup()\n"
+        "logging.getLogger('shop').warning('low on tea')\n"
+        "logging.getLogger('shop').info('quiet')\n"
+        "logging.basicConfig()\n"
+        "logging.getLogger('shop').warning('once more')\n"
+    )
+    environment = {
+        "OTEL_SERVICE_NAME": "shop",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+    }
+    done = run_program(source, tmp_path, environment=environment)
+    assert done.stderr.splitlines() == ["low on tea", "WARNING:shop:once more"]

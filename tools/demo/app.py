@@ -40,35 +40,9 @@ class AdaApp:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def drive(self, *arguments: str, timeout: float = 300) -> dict[str, Any]:
-        """Run the load driver against it, and return its report.
-
-        Raises:
-            ToolError: The driver could not reach the app.
-        """
-        report = self.log.parent / "drive.json"
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "examples.ada.drive",
-                "--url",
-                self.url,
-                "--report",
-                str(report),
-                *arguments,
-            ],
-            cwd=REPOSITORY,
-            env=_own_environment({}),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        if done.returncode:
-            raise ToolError(f"the load driver failed: {done.stderr.strip()}\n    the app's log: {self.log}")
-        found: dict[str, Any] = json.loads(report.read_text())
-        return found
+    def drive(self, *arguments: str) -> dict[str, Any]:
+        """Run the load driver against it; see :func:`drive`."""
+        return drive(self.url, self.log.parent, *arguments)
 
     def stop(self) -> int:
         """End the app as a deployment does, with SIGTERM, and give its exit status."""
@@ -79,6 +53,34 @@ class AdaApp:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
+
+
+def drive(url: str, folder: Path, *arguments: str, timeout: float = 300) -> dict[str, Any]:
+    """Run the load driver against the app at ``url``, and return its report.
+
+    Args:
+        url: Where the app answers; loopback.
+        folder: Where the report file goes.
+        *arguments: Of ``python -m examples.ada.drive``.
+        timeout: Seconds until it is given up.
+
+    Raises:
+        ToolError: The driver could not reach the app.
+    """
+    report = folder / "drive.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.ada.drive", "--url", url, "--report", str(report), *arguments],
+        cwd=REPOSITORY,
+        env=_own_environment({}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode:
+        raise ToolError(f"the load driver failed: {done.stderr.strip()}\n    its folder: {folder}")
+    found: dict[str, Any] = json.loads(report.read_text())
+    return found
 
 
 @contextmanager
@@ -165,13 +167,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def get_json(url: str, body: Any = None, timeout: float = 10) -> Any:
+def get_json(url: str, body: Any = None, timeout: float = 10, authorization: str = "") -> Any:
     """GET a loopback URL, or POST ``body`` to it as JSON, and parse the answer.
 
     Raises:
         OSError: It could not be had, or answered with an error status.
     """
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"})
+    headers = {"content-type": "application/json"}
+    if authorization:
+        headers["authorization"] = authorization
+    request = urllib.request.Request(url, data, headers)
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         return json.load(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tools.demo.app import get_json
@@ -25,13 +25,14 @@ class BackEnds:
         elasticsearch: Base URL of Elasticsearch.
         sentry_sink: Base URL of the stand-in for Sentry's OTLP endpoints.
         service: The service name that is asked for.
+        authorization: The header that Elasticsearch wants, if any.
     """
 
     prometheus: str
     elasticsearch: str
     sentry_sink: str
     service: str = "ada"
-    waited: dict[str, float] = field(default_factory=dict)
+    authorization: str = ""
 
     def query(self, promql: str) -> list[dict[str, Any]]:
         """The result of an instant query: a list of ``metric`` and ``value``."""
@@ -70,19 +71,22 @@ class BackEnds:
             "query": {"bool": {"filter": [self._of_service(), *conditions]}},
             "sort": [{"@timestamp": "asc"}],
         }
-        hits = get_json(f"{self.elasticsearch}/{index}/_search?ignore_unavailable=true", body)["hits"]["hits"]
+        hits = self._elasticsearch(f"{index}/_search", body)["hits"]["hits"]
         return [hit["_source"] for hit in hits]
 
     def count(self, index: str, *conditions: dict[str, Any]) -> int:
         """How many documents of an index pattern meet all conditions."""
         body = {"query": {"bool": {"filter": [self._of_service(), *conditions]}}}
-        found = get_json(f"{self.elasticsearch}/{index}/_count?ignore_unavailable=true", body)
-        return int(found["count"])
+        return int(self._elasticsearch(f"{index}/_count", body)["count"])
 
     def sentry(self) -> dict[str, Any]:
         """What the stand-in for Sentry took: counts, spans, logs, requests."""
         found: dict[str, Any] = get_json(f"{self.sentry_sink}/received")
         return found
+
+    def _elasticsearch(self, path: str, body: dict[str, Any]) -> Any:
+        url = f"{self.elasticsearch}/{path}?ignore_unavailable=true"
+        return get_json(url, body, authorization=self.authorization)
 
     def _of_service(self) -> dict[str, Any]:
         return {"term": {"resource.attributes.service.name": self.service}}

@@ -13,8 +13,8 @@ from tools import paths
 from tools.errors import ToolError
 from tools.progress import say
 from tools.stack.packages import PACKAGES, install
-from tools.stack.ports import PORTS, chosen_ports, free_ports, variable
-from tools.stack.servers import SERVERS
+from tools.stack.ports import ALL_PORTS, chosen_ports, free_ports, variable
+from tools.stack.servers import KNOWN, OPTIONAL, SERVERS
 from tools.stack.stack import ServerStatus, Stack
 from tools.stack.starting import missing
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     ports = "\n".join(
         f"  {variable(name):34} {port.default:6}  {port.server}: {port.purpose}"
-        for name, port in PORTS.items()
+        for name, port in ALL_PORTS.items()
     )
     parser = argparse.ArgumentParser(
         prog="python -m tools.stack",
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("env", help="print the variables of an app that uses the stack, for `eval`")
     for name in ("up", "ensure", "logs"):
         commands.choices[name].add_argument(
-            "servers", nargs="*", help=f"of: {', '.join(SERVERS)} (default: all)"
+            "servers", nargs="*", help=f"of: {', '.join(KNOWN)} (default: all but {', '.join(OPTIONAL)})"
         )
     return parser
 
@@ -94,7 +94,7 @@ def _up(options: argparse.Namespace) -> int:
         # Its servers know each other by these.
         ports = running.ports
     else:
-        ports = free_ports() if options.free_ports else chosen_ports()
+        ports = free_ports(optional=True) if options.free_ports else chosen_ports()
     added, replaced = _sentry(os.environ)
     stack = Stack(
         ports=ports,

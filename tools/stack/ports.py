@@ -45,6 +45,13 @@ PORTS: dict[str, Port] = {
     "sentry_sink": Port("sentry_sink", 9123, "OTLP as Sentry takes it"),
 }
 
+#: The ports of servers that are started only when they are named.
+OPTIONAL_PORTS: dict[str, Port] = {
+    "bugsink": Port("bugsink", 8971, "Sentry's protocol, HTTP API and pages"),
+    "sentry_bridge": Port("sentry_bridge", 4390, "OTLP log records over HTTP"),
+}
+ALL_PORTS: dict[str, Port] = {**PORTS, **OPTIONAL_PORTS}
+
 #: Below the range that the kernel gives to outgoing connections, so that none of those takes a port we chose.
 _FREE_RANGE = range(20000, 32000)
 
@@ -63,12 +70,16 @@ def chosen_ports(environ: Mapping[str, str] | None = None) -> dict[str, int]:
     env = os.environ if environ is None else environ
     return {
         name: _number(variable(name), env.get(variable(name), ""), port.default)
-        for name, port in PORTS.items()
+        for name, port in ALL_PORTS.items()
     }
 
 
-def free_ports(environ: Mapping[str, str] | None = None) -> dict[str, int]:
+def free_ports(environ: Mapping[str, str] | None = None, *, optional: bool = False) -> dict[str, int]:
     """All ports, each one that nobody listens on now; what the environment chooses is kept.
+
+    Args:
+        environ: Where the choice is read; ``os.environ`` by default.
+        optional: Those of the optional servers too.
 
     Raises:
         ToolError: No free port was found.
@@ -76,7 +87,7 @@ def free_ports(environ: Mapping[str, str] | None = None) -> dict[str, int]:
     env = os.environ if environ is None else environ
     chosen: dict[str, int] = {}
     candidates = iter(random.sample(_FREE_RANGE, len(_FREE_RANGE)))
-    for name in PORTS:
+    for name in ALL_PORTS if optional else PORTS:
         if env.get(variable(name)):
             chosen[name] = _number(variable(name), env[variable(name)], 0)
             continue
@@ -104,13 +115,13 @@ def busy_ports(ports: Mapping[str, int], servers: Iterable[str]) -> list[str]:
     return [
         busy_message(name, number, holder(number))
         for name, number in ports.items()
-        if PORTS[name].server in wanted and not is_free(number)
+        if ALL_PORTS[name].server in wanted and not is_free(number)
     ]
 
 
 def busy_message(name: str, number: int, held_by: str | None) -> str:
     """What to tell about a port that is taken: server, port, who holds it, and the setting to change."""
-    port = PORTS[name]
+    port = ALL_PORTS[name]
     who = held_by or f"another process (`ss -ltnp 'sport = :{number}'` run as root names it)"
     return (
         f"{port.server} needs port {number} on {LOOPBACK} for {port.purpose}, and {who} holds it.\n"

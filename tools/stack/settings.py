@@ -20,7 +20,7 @@ class StackState:
     """The state of one stack.
 
     Attributes:
-        ports: Each port by its name in :data:`tools.stack.ports.PORTS`.
+        ports: Each port by its name in :data:`tools.stack.ports.ALL_PORTS`.
         servers: The servers that belong to it, in the order in which they are started.
         otelcol_configs: The collector's configuration files, in place of those in ``collector/``.
         otelcol_overlays: Configuration files that come after those.

@@ -17,10 +17,10 @@ from tools import paths
 from tools.errors import ToolError
 from tools.progress import say
 from tools.stack import process, starting
-from tools.stack.ports import PORTS, chosen_ports
+from tools.stack.ports import ALL_PORTS, PORTS, chosen_ports
 from tools.stack.process import ProcessId
 from tools.stack.server import Context, Server
-from tools.stack.servers import SERVERS
+from tools.stack.servers import KNOWN, OPTIONAL, SERVERS
 from tools.stack.servers.alertmanager import secrets_folder
 from tools.stack.servers.otelcol import collector_environ
 from tools.stack.settings import StackState, load, save
@@ -67,9 +67,9 @@ class Stack:
 
     Args:
         state_dir: The folder; ``$ADA_OTEL_STATE`` or ``.stack`` in the work tree by default.
-        ports: Ports by name (see :data:`tools.stack.ports.PORTS`), over the environment's choice and the
+        ports: Ports by name (see :data:`tools.stack.ports.ALL_PORTS`), over the environment's choice and the
             defaults; :func:`tools.stack.ports.free_ports` gives free ones.
-        servers: Names of the servers; all of them by default.
+        servers: Names of the servers; all but the optional ones (Bugsink, the Sentry bridge) by default.
         otelcol_configs: The collector's configuration files, in place of those in ``collector/``.
         otelcol_overlays: Configuration files of the collector that come after those, and win over them.
         env: Environment variables for the servers, over those of the stack.
@@ -92,12 +92,12 @@ class Stack:
     ) -> None:
         self.state_dir = Path(state_dir).absolute() if state_dir is not None else paths.state_folder()
         wanted = set(SERVERS if servers is None else servers)
-        _only_known("server", wanted, SERVERS)
-        _only_known("port", ports or {}, PORTS)
+        _only_known("server", wanted, [*SERVERS, *OPTIONAL])
+        _only_known("port", ports or {}, ALL_PORTS)
         earlier = load(self.state_dir)
         self._state = StackState(
             ports={**chosen_ports(), **(ports or {})},
-            servers=[name for name in SERVERS if name in wanted],
+            servers=[name for name in KNOWN if name in wanted],
             otelcol_configs=[str(Path(file).absolute()) for file in otelcol_configs],
             otelcol_overlays=[str(Path(file).absolute()) for file in otelcol_overlays],
             env=dict(env or {}),
@@ -128,8 +128,12 @@ class Stack:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Each port by its name."""
-        return dict(self._state.ports)
+        """Each port by its name; those of optional servers only if they belong to this stack."""
+        return {
+            name: number
+            for name, number in self._state.ports.items()
+            if name in PORTS or ALL_PORTS[name].server in self._state.servers
+        }
 
     @property
     def servers(self) -> list[str]:
@@ -168,7 +172,7 @@ class Stack:
         Raises:
             StackError: Some are missing; says for each how to get it.
         """
-        failures = {name: problem for name in self.servers if (problem := starting.missing(SERVERS[name]))}
+        failures = {name: problem for name in self.servers if (problem := starting.missing(KNOWN[name]))}
         if failures:
             raise StackError(failures)
 
@@ -251,7 +255,7 @@ class Stack:
         with self._exclusive():
             outcome = self._stop_all(list(self._state.processes))
             if purge:
-                for server in SERVERS.values():
+                for server in KNOWN.values():
                     server.purge(self._context())
                 for folder in ("data", "config", "secrets"):
                     shutil.rmtree(self.state_dir / folder, ignore_errors=True)
@@ -260,7 +264,7 @@ class Stack:
     def status(self) -> list[ServerStatus]:
         """What each server is doing now."""
         context = self._context()
-        return [self._status(SERVERS[name], context) for name in self.servers]
+        return [self._status(KNOWN[name], context) for name in self.servers]
 
     def _status(self, server: Server, context: Context) -> ServerStatus:
         running = self._running(server.name)
@@ -288,8 +292,8 @@ class Stack:
         )
 
     def _server(self, name: str) -> Server:
-        _only_known("server", [name], SERVERS)
-        return SERVERS[name]
+        _only_known("server", [name], [*SERVERS, *OPTIONAL])
+        return KNOWN[name]
 
     def _running(self, name: str) -> ProcessId | None:
         known = self._state.processes.get(name)
@@ -297,7 +301,7 @@ class Stack:
 
     def _obstacles(self, names: Sequence[str]) -> dict[str, str]:
         context = self._context()
-        return {name: problem for name in names if (problem := starting.obstacle(SERVERS[name], context))}
+        return {name: problem for name in names if (problem := starting.obstacle(KNOWN[name], context))}
 
     def _start_all(self, names: Sequence[str]) -> dict[str, str]:
         """Start servers, each in a thread of its own; what went wrong, by server."""
@@ -310,8 +314,8 @@ class Stack:
 
         def start(name: str) -> str | None:
             # There is a thread for each, and whoever is waited for was submitted earlier.
-            wait([futures[other] for other in SERVERS[name].after if other in futures])
-            return starting.start(SERVERS[name], context, lambda new: self._remember(name, new), cancelled)
+            wait([futures[other] for other in KNOWN[name].after if other in futures])
+            return starting.start(KNOWN[name], context, lambda new: self._remember(name, new), cancelled)
 
         with ThreadPoolExecutor(max_workers=len(names)) as pool:
             try:
@@ -327,14 +331,14 @@ class Stack:
         return {name: failure for name, failure in outcome.items() if failure is not None}
 
     def _stop_all(self, names: Sequence[str]) -> dict[str, str]:
-        order = [name for name in reversed(list(SERVERS)) if name in names]
+        order = [name for name in reversed(list(KNOWN)) if name in names]
         return {name: self._stop(name) for name in order}
 
     def _stop(self, name: str) -> str:
         known = self._state.processes.get(name)
         if known is None:
             return "was not running"
-        server = SERVERS[name]
+        server = KNOWN[name]
         outcome = process.stop(known, first_signal=server.stop_signal, grace=server.stop_seconds)
         self._forget(name)
         return outcome

@@ -50,5 +50,11 @@ class FlaskInstrumentor(_StockFlaskInstrumentor):
     @staticmethod
     def uninstrument_app(app: Flask) -> None:
         """Take the instrumentation off one application."""
-        if not _middleware.remove(app):
-            _StockFlaskInstrumentor.uninstrument_app(app)
+        if _middleware.remove(app):
+            return
+        if not hasattr(app, "_teardown_request"):
+            # Stock sets this in instrument_app only, and then fails on applications made after instrument().
+            for found in app.teardown_request_funcs.get(None, []):
+                if found.__module__ == _StockFlaskInstrumentor.__module__:
+                    app._teardown_request = found  # type: ignore[attr-defined]
+        _StockFlaskInstrumentor.uninstrument_app(app)

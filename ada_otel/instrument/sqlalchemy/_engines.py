@@ -75,9 +75,12 @@ class EngineFacts:
         # A MySQL or SQL Server session may change its database; PostgreSQL without host or name has defaults,
         # and of its drivers only psycopg's tell a connection's database.
         self.asks_cursor = self.vendor in {"mysql", "mariadb", "mssql"} or (
-            self.vendor == "postgresql"
-            and not (has_host and self.name and engine.driver in {"psycopg", "psycopg2"})
+            self.vendor == "postgresql" and not (has_host and self.name and _tells_database(engine))
         )
+
+
+def _tells_database(engine: Engine) -> bool:
+    return engine.driver in {"psycopg", "psycopg2"} and not getattr(engine.dialect, "is_async", False)
 
 
 class EngineTracing:

@@ -18,6 +18,7 @@ from tools.versions import pinned
 
 _BASE = configuration("otelcol.yaml")
 _SENTRY = configuration("otelcol.sentry.yaml")
+_ISSUES = configuration("otelcol.issues.yaml")
 
 
 class Otelcol(Server):
@@ -71,8 +72,10 @@ class Otelcol(Server):
 
 
 def configs(context: Context) -> list[Path]:
-    """The collector's files: the caller's, or ours with Sentry's if there is one; then the overlays."""
-    ours = (_BASE, _SENTRY) if _has_sentry(context) else (_BASE,)
+    """The collector's files: the caller's, or ours with those of Sentry if there is one; then the overlays."""
+    sentry = (_SENTRY,) if _has_sentry(context) else ()
+    issues = (_ISSUES,) if "sentry_bridge" in context.servers else ()
+    ours = (_BASE, *sentry, *issues)
     return [*(context.otelcol_configs or ours), *context.otelcol_overlays]
 
 
@@ -92,6 +95,8 @@ def collector_environ(context: Context) -> dict[str, str]:
     if "sentry_sink" in context.servers:
         variables["ADA_SENTRY_OTLP_ENDPOINT"] = sentry_endpoint(context)
         variables["ADA_SENTRY_AUTH"] = SENTRY_AUTH
+    if "sentry_bridge" in context.servers:
+        variables["ADA_SENTRY_BRIDGE_ENDPOINT"] = f"http://{context.address('sentry_bridge')}"
     return variables
 
 
