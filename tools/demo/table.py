@@ -19,6 +19,7 @@ class Row:
         found: How many arrived; None if the back end could not be asked.
         exact: Whether found and sent must be equal.
         look: A command to see for oneself, or why there is nothing to see.
+        unknown: How many were sent without an answer, so that nobody knows whether the app saw them.
     """
 
     signal: str
@@ -28,13 +29,16 @@ class Row:
     found: int | None
     exact: bool
     look: str
+    unknown: int = 0
 
     @property
     def arrived(self) -> bool:
         """Whether all that was sent arrived; never true for a back end that was not there."""
         if self.found is None:
             return False
-        return self.found == self.sent if self.exact else self.found >= self.sent > 0
+        if self.exact:
+            return self.sent <= self.found <= self.sent + self.unknown
+        return self.found >= self.sent > 0
 
     def as_dict(self) -> dict[str, Any]:
         """The row, for the report."""
@@ -47,6 +51,7 @@ def render(rows: Sequence[Row]) -> str:
     for row in rows:
         mark = "ok  " if row.arrived else "NO  "
         sent = f"{row.sent}" if row.exact else f">= {row.sent}"
+        sent += f" (+{row.unknown}?)" if row.exact and row.unknown else ""
         found = "-" if row.found is None else str(row.found)
         lines.append(f"{mark}{row.signal:9}{row.back_end:58}{sent:>8}{found:>9}  {row.what}")
         lines.append(f"{'':13}{row.look}")
