@@ -91,7 +91,8 @@ def _install_wheel() -> None:
     stamp = program.parents[1] / "wheel"
     made = folder() / "dist"
     shutil.rmtree(made, ignore_errors=True)
-    _run([_uv(), "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(made), str(REPOSITORY)])
+    build = ["build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(made)]
+    _run([_uv(), *build, str(REPOSITORY)])
     (wheel,) = made.glob("*.whl")
     content = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == content:

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Surroundings:
     folder: Path
 
     def counts(self, variant: str) -> dict[str, int]:
-        """What has come to the sink from a variant so far: requests, bytes, spans, log_records …"""
+        """What has come to the sink from a variant so far: requests, bytes, spans, log_records and so on."""
         with urllib.request.urlopen(f"{self.sinks[variant]}/_counts", timeout=10) as answer:  # noqa: S310
             found: dict[str, int] = json.load(answer)
         return found
@@ -142,16 +142,9 @@ class Server:
                 cwd=PROGRAMS,
                 env=_environment(variant, case, around),
             )
-        deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                self.usage()
-                break
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self.close()
-                    raise _failed(f"{variant.title} behind gunicorn did not start", log) from None
-                time.sleep(0.1)
+        if not _answers(self.usage, self._process):
+            self.close()
+            raise _failed(f"{variant.title} behind gunicorn did not start", log)
 
     def usage(self) -> dict[str, float]:
         """Make it send its telemetry, and give what its worker has used: ``cpu_s`` and ``rss_kib``."""
@@ -172,10 +165,8 @@ class Server:
         workers = children.read_text(encoding="ascii").split() if children.exists() else []
         _end(self._process)
         for pid in map(int, workers):
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
 
 
 def free_port() -> int:
@@ -203,16 +194,21 @@ def _start_redis(port: int, folder: Path) -> subprocess.Popen[bytes]:
     command = [program, "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"]
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection((LOOPBACK, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return process
+    if _answers(lambda: socket.create_connection((LOOPBACK, port), timeout=1).close(), process):
+        return process
     _end(process)
     raise _failed("redis-server did not start", folder / "redis.log")
+
+
+def _answers(ask: Callable[[], object], process: subprocess.Popen[Any]) -> bool:
+    """Wait until ``ask`` raises no OSError; false when the process ends before, or takes too long."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError):
+            ask()
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _end(process: subprocess.Popen[Any]) -> None:

@@ -6,6 +6,7 @@ Run ``python -m benchmarks.profile plain|full|sampled [--variant ada] [--request
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -33,9 +34,11 @@ def profile(case: str, variant: str, requests: int, rows: int) -> str:
             worker.close()
     head = (
         f"{VARIANTS[variant].title}, {CASES[case].title}: {requests} requests. Without the profiler "
-        f"{measured['cpu_us']:.1f} µs CPU per request, {measured['thread_us']:.1f} of it on the serving thread."
+        f"{measured['cpu_us']:.1f} µs CPU per request, "
+        f"{measured['thread_us']:.1f} of it on the serving thread."
     )
-    return f"{head}\n{table}"
+    short = re.sub(r"/\S*/site-packages/", "", table)
+    return f"{head}\n{short}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

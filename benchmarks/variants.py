@@ -41,7 +41,9 @@ CASES = {
     case.name: case
     for case in (
         Case("plain", "plain route, traces and metrics", "plain", logs=False, sample_rate=1),
-        Case("full", "one log line, one query, one Redis call, all signals", "full", logs=True, sample_rate=1),
+        Case(
+            "full", "one log line, one query, one Redis call, all signals", "full", logs=True, sample_rate=1
+        ),
         Case("sampled", "the same, 1 % of traces sampled", "full", logs=True, sample_rate=0.01),
     )
 }
@@ -124,7 +126,13 @@ VARIANTS = {
             {"ADA_OTEL_FAST_PATH": "false"},
             opentelemetry=True,
         ),
-        Variant("logfire", "Logfire", "logfire", "logfire", note="Sends log lines as spans."),
+        Variant(
+            "logfire",
+            "Logfire",
+            "logfire",
+            "logfire",
+            note="Sends log lines as spans, which are sampled with the others.",
+        ),
         Variant(
             "sentry",
             "Sentry SDK",
@@ -159,7 +167,7 @@ VARIANTS = {
                 "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
                 "DD_REMOTE_CONFIGURATION_ENABLED": "false",
             },
-            note="Sends traces only: its agent reads log files and makes the metrics.",
+            note="Sends traces only, those not sampled too: its agent reads log files and makes metrics.",
         ),
     )
 }

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-import peers
+import peers  # type: ignore[import-not-found,unused-ignore]  # beside this file when it runs
 
 peers.start()
 

@@ -59,7 +59,8 @@ def _flush_opentelemetry() -> None:
     providers = (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider())
     for provider in providers:
         force_flush = getattr(provider, "force_flush", None)
-        if force_flush is not None and not force_flush(FLUSH_SECONDS * 1000):
+        # Logfire's meter provider gives None for success.
+        if force_flush is not None and force_flush(FLUSH_SECONDS * 1000) is False:
             raise RuntimeError(f"{type(provider).__name__} did not flush within {FLUSH_SECONDS} s")
 
 

@@ -1,6 +1,6 @@
 """Takes telemetry of any kind, answers 200 at once, and counts what came, by port.
 
-``sink.py NUMBER`` listens on that many free loopback ports and writes them, as a JSON list, to standard output.
+``sink.py NUMBER`` listens on that many free loopback ports and writes them, as a JSON list, to its output.
 ``GET /_counts`` on any of them gives what came to it. It ends when its standard input does.
 """
 
@@ -104,7 +104,9 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cou
             writer.close()
             return
         path = head[0].split(" ")[1]
-        headers = {name.strip().lower(): text.strip() for name, _, text in (row.partition(":") for row in head[1:])}
+        headers = {
+            name.strip().lower(): text.strip() for name, _, text in (row.partition(":") for row in head[1:])
+        }
         body = await _body(reader, headers)
         answer, kind = b"", "application/x-protobuf"
         if path == "/_counts":
@@ -112,7 +114,8 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cou
         elif path not in _COUNTED:
             answer, kind = b"{}", "application/json"
         writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer
+            f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
+            + answer
         )
         if path != "/_counts":
             _count(path, headers, body, counts)

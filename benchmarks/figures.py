@@ -1,0 +1,115 @@
+"""The arithmetic: medians with spread, what a variant adds, its share of what stock adds, and the goals."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.variants import BASE, OURS, STOCK
+
+#: Values of one measure, by variant, in the order of the rounds.
+Rounds = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median and how far the rounds lie from it.
+
+    Attributes:
+        median: Of the rounds.
+        p25: A quarter of the rounds are below it.
+        p75: A quarter of the rounds are above it.
+        least: Of the rounds; what a loaded machine moves least.
+    """
+
+    median: float
+    p25: float
+    p75: float
+    least: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Summarise the values of the rounds, one at least."""
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0], values[0])
+        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(middle, low, high, min(values))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The most that ada-otel may add, as a share of what stock adds.
+
+    Attributes:
+        title: What is compared.
+        limit: The share, such as 1/6.
+        path: Where the measure stands in the results.
+    """
+
+    title: str
+    limit: float
+    path: tuple[str, ...]
+
+
+GOALS = (
+    Goal("CPU added per request, plain route, traces and metrics", 1 / 6, ("cpu", "plain")),
+    Goal("CPU added per request, log + SQL + Redis, all signals", 1 / 4, ("cpu", "full")),
+    Goal("CPU added per request, the same, 1 % of traces sampled", 1 / 6, ("cpu", "sampled")),
+    Goal("CPU added to the start", 1 / 2, ("start", "cpu_s")),
+    Goal("resident memory added at the start", 1 / 2, ("start", "rss_kib")),
+)
+
+
+def summarise(rounds: Rounds) -> dict[str, dict[str, Any]]:
+    """Summarise one measure for each variant.
+
+    Args:
+        rounds: Its values; each variant has the same number of them, taken in the same rounds.
+
+    Returns:
+        For each variant its rounds and their :class:`Spread`; with the bare app among the variants also
+        ``added``, the spread of what it adds in each round; and with stock too, ``of_stock``, the spread of
+        its share of what stock added in the same round, and ``of_stock_least``, the share by the least of
+        each.
+    """
+    result: dict[str, dict[str, Any]] = {}
+    for name, values in rounds.items():
+        row: dict[str, Any] = {"rounds": list(values), **asdict(Spread.of(values))}
+        if BASE in rounds and name != BASE:
+            row["added"] = asdict(Spread.of(_added(rounds, name)))
+            if STOCK in rounds:
+                row |= _of_stock(rounds, name)
+        result[name] = row
+    return result
+
+
+def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Hold ada-otel's shares against the goals; a measure that was not taken is left out."""
+    judged = []
+    for goal in GOALS:
+        measured: Any = results
+        for key in (*goal.path, OURS, "of_stock"):
+            measured = measured.get(key) if measured else None
+        if measured:
+            share = measured["median"]
+            judged.append(
+                {"goal": goal.title, "limit": goal.limit, "share": share, "met": share <= goal.limit}
+            )
+    return judged
+
+
+def _added(rounds: Rounds, name: str) -> list[float]:
+    return [value - bare for value, bare in zip(rounds[name], rounds[BASE], strict=True)]
+
+
+def _of_stock(rounds: Rounds, name: str) -> dict[str, Any]:
+    """Give the shares; a round in which stock added nothing, by a disturbance, has none."""
+    pairs = zip(_added(rounds, name), _added(rounds, STOCK), strict=True)
+    shares = [own / stock for own, stock in pairs if stock > 0]
+    stock_least = min(rounds[STOCK]) - min(rounds[BASE])
+    found: dict[str, Any] = {"of_stock": asdict(Spread.of(shares))} if shares else {}
+    if stock_least > 0:
+        found["of_stock_least"] = (min(rounds[name]) - min(rounds[BASE])) / stock_least
+    return found

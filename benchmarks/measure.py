@@ -1,0 +1,181 @@
+"""Takes the measures, interleaved: in each round every variant has its turn, so that drift hits all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from benchmarks.figures import summarise
+from benchmarks.processes import Server, Surroundings, Worker
+from benchmarks.variants import CASES, VARIANTS, Case
+from tools.progress import say
+
+T = TypeVar("T", Worker, Server)
+
+#: Requests whose allocations are looked at; few enough that no batch is sent meanwhile.
+_ALLOCATION_REQUESTS = 50
+_CHECKPOINTS = 10
+#: However loaded the machine is, so many rounds are taken.
+LEAST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How much is measured in one case.
+
+    Attributes:
+        number: How often each variant has its turn.
+        requests: In one turn.
+        seconds: After so long no further round is begun, so that a loaded machine does not take hours.
+    """
+
+    number: int
+    requests: int
+    seconds: float
+
+
+def cpu(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[str, Any]:
+    """Measure CPU per request in µs, of the whole process, with all telemetry encoded and sent.
+
+    Args:
+        case: What is asked of the app.
+        names: The variants.
+        around: Redis and the sink.
+        rounds: How much.
+
+    Returns:
+        Per variant: see :func:`benchmarks.figures.summarise`; also ``thread_us``, the least CPU of the thread
+        that serves, without the exporters', and ``received``, what came to the sink per request.
+    """
+    with _running(Worker, case, names, around) as workers:
+        for worker in workers.values():
+            worker.ask("requests", requests=rounds.requests)
+        before = {name: around.counts(name) for name in names}
+        answers = _interleave(
+            rounds, names, lambda name: workers[name].ask("requests", requests=rounds.requests)
+        )
+        received = {
+            name: _per_request(before[name], around.counts(name), len(answers[name]) * rounds.requests)
+            for name in names
+        }
+    result = summarise({name: [answer["cpu_us"] for answer in answers[name]] for name in names})
+    for name, row in result.items():
+        row["thread_us"] = min(answer["thread_us"] for answer in answers[name])
+        row["received"] = received[name]
+    return result
+
+
+def http(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[str, Any]:
+    """Measure the time and the worker's CPU per request in µs over HTTP, gunicorn with one gthread worker.
+
+    Args:
+        case: What is asked of the app.
+        names: The variants.
+        around: Redis and the sink.
+        rounds: How much; the requests come one after the other on one connection.
+
+    Returns:
+        ``wall`` (the median time of a request), ``p99`` and ``cpu``, each per variant as
+        :func:`benchmarks.figures.summarise` gives it.
+    """
+
+    def turn(server: Server) -> dict[str, float]:
+        before = server.usage()["cpu_s"]
+        times = server.load(rounds.requests)
+        used = server.usage()["cpu_s"] - before
+        slow = statistics.quantiles(times, n=100)[98]
+        return {"wall": statistics.median(times), "p99": slow, "cpu": used / rounds.requests * 1e6}
+
+    with _running(Server, case, names, around) as servers:
+        for server in servers.values():
+            server.load(rounds.requests)
+        answers = _interleave(rounds, names, lambda name: turn(servers[name]))
+    return {
+        measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
+        for measure in ("wall", "p99", "cpu")
+    }
+
+
+def start(names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[str, Any]:
+    """Measure what it takes until the app is imported, all signals on: ``cpu_s`` and ``rss_kib``."""
+
+    def turn(name: str) -> dict[str, float]:
+        worker = Worker(VARIANTS[name], CASES["full"], around)
+        worker.close()
+        return worker.started
+
+    for name in names:  # the first start reads files that the later ones find in memory
+        turn(name)
+    answers = _interleave(rounds, names, turn)
+    return {
+        measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
+        for measure in ("cpu_s", "rss_kib")
+    }
+
+
+def memory(names: Sequence[str], around: Surroundings, requests: int, block: int) -> dict[str, Any]:
+    """Measure memory over many requests of the full case, and the allocations of one.
+
+    Args:
+        names: The variants.
+        around: Redis and the sink.
+        requests: In total, for each variant.
+        block: After so many, what is queued is sent.
+
+    Returns:
+        Per variant ``rss_kib`` as ``[requests, KiB]`` pairs, and the answer of ``allocations`` of the worker.
+    """
+    result: dict[str, Any] = {}
+    with _running(Worker, CASES["full"], names, around) as workers:
+        for name, worker in workers.items():
+            points = [[0, worker.ask("usage")["rss_kib"]]]
+            done, checkpoint = 0, max(requests // _CHECKPOINTS, 1)
+            while done < requests:
+                size = min(block, requests - done)
+                worker.ask("requests", requests=size)
+                done += size
+                if done // checkpoint > points[-1][0] // checkpoint or done == requests:
+                    points.append([done, worker.ask("usage")["rss_kib"]])
+            allocations = worker.ask("allocations", requests=_ALLOCATION_REQUESTS)
+            result[name] = {"rss_kib": points, **allocations}
+    return result
+
+
+@contextmanager
+def _running(
+    kind: Callable[..., T], case: Case, names: Sequence[str], around: Surroundings
+) -> Iterator[dict[str, T]]:
+    made: dict[str, T] = {}
+    try:
+        for name in names:
+            made[name] = kind(VARIANTS[name], case, around)
+        yield made
+    finally:
+        for process in made.values():
+            process.close()
+
+
+def _interleave(
+    rounds: Rounds, names: Sequence[str], turn: Callable[[str], dict[str, float]]
+) -> dict[str, list[dict[str, float]]]:
+    """Give each variant a turn in each round; who begins rotates."""
+    answers: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    began = time.monotonic()
+    for number in range(rounds.number):
+        if number >= LEAST_ROUNDS and time.monotonic() - began > rounds.seconds:
+            say(f"   the machine is slow: stopped after {number} of {rounds.number} rounds")
+            break
+        at = number % len(names)
+        for name in (*names[at:], *names[:at]):
+            answers[name].append(turn(name))
+        if (number + 1) % 5 == 0:
+            say(f"   round {number + 1} of {rounds.number}")
+    return answers
+
+
+def _per_request(before: dict[str, int], after: dict[str, int], requests: int) -> dict[str, float]:
+    return {what: (count - before.get(what, 0)) / requests for what, count in after.items()}

@@ -1,0 +1,259 @@
+"""The benchmark's arithmetic, its report, its sink, and a tiny real run. Nothing here asserts a timing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from benchmarks import __main__ as bench
+from benchmarks import environments, processes, report
+from benchmarks.figures import GOALS, Spread, judge, summarise
+from benchmarks.programs import sink
+from benchmarks.variants import CASES, VARIANTS
+
+ROUNDS = {"none": [100.0, 200.0, 110.0], "stock": [400.0, 500.0, 410.0], "ada": [130.0, 230.0, 170.0]}
+
+
+class TestFigures:
+    def test_spread_has_median_quartiles_and_least(self) -> None:
+        assert Spread.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Spread(median=3.0, p25=2.0, p75=4.0, least=1.0)
+
+    def test_spread_of_one_round_is_that_round(self) -> None:
+        assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0, 7.0)
+
+    def test_shares_are_taken_round_by_round(self) -> None:
+        # Added by ada: 30, 30, 60; by stock: 300 each. The drift of the second round cancels out.
+        row = summarise(ROUNDS)["ada"]
+        assert row["added"]["median"] == 30
+        assert row["of_stock"]["median"] == pytest.approx(0.1)
+        assert row["of_stock"]["p75"] == pytest.approx(0.15)
+        assert row["of_stock_least"] == pytest.approx((130 - 100) / (400 - 100))
+
+    def test_stock_is_all_of_stock(self) -> None:
+        assert summarise(ROUNDS)["stock"]["of_stock"]["median"] == 1
+
+    def test_bare_app_adds_nothing_and_has_no_share(self) -> None:
+        assert {"added", "of_stock"}.isdisjoint(summarise(ROUNDS)["none"])
+
+    def test_no_share_without_stock(self) -> None:
+        row = summarise({name: ROUNDS[name] for name in ("none", "ada")})["ada"]
+        assert "added" in row
+        assert "of_stock" not in row
+
+    def test_a_round_in_which_stock_added_nothing_has_no_share(self) -> None:
+        row = summarise({"none": [100.0, 100.0], "stock": [90.0, 200.0], "ada": [120.0, 120.0]})["ada"]
+        assert row["of_stock"]["median"] == pytest.approx(0.2)
+        assert "of_stock_least" not in row
+
+    def test_variants_with_different_numbers_of_rounds_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="longer"):
+            summarise({"none": [1.0, 2.0], "ada": [2.0]})
+
+
+class TestGoals:
+    def test_met_and_missed(self) -> None:
+        results = {
+            "cpu": {
+                "plain": {"ada": {"of_stock": {"median": 0.1}}},
+                "full": {"ada": {"of_stock": {"median": 0.3}}},
+            }
+        }
+        assert [(row["share"], row["met"]) for row in judge(results)] == [(0.1, True), (0.3, False)]
+
+    def test_what_was_not_measured_is_left_out(self) -> None:
+        assert judge({"cpu": {}, "http": {}}) == []
+
+    def test_every_goal_names_a_measure_that_a_run_takes(self) -> None:
+        known = {("cpu", case) for case in CASES} | {("start", "cpu_s"), ("start", "rss_kib")}
+        assert {goal.path for goal in GOALS} <= known
+
+
+class TestVariants:
+    @pytest.mark.parametrize("name", VARIANTS)
+    def test_has_pins(self, name: str) -> None:
+        pins = (environments.PINS / f"{VARIANTS[name].pins}.txt").read_text()
+        assert (
+            not VARIANTS[name].package
+            or VARIANTS[name].package == "ada-otel"
+            or VARIANTS[name].package in pins
+        )
+
+    def test_all_pin_the_same_versions_of_what_the_app_uses(self) -> None:
+        found: dict[str, set[str]] = {}
+        for pins in {variant.pins for variant in VARIANTS.values()}:
+            for line in (environments.PINS / f"{pins}.txt").read_text().splitlines():
+                package, _, number = line.partition("==")
+                if package in environments.SHARED:
+                    found.setdefault(package, set()).add(number)
+        assert set(found) == set(environments.SHARED)
+        assert all(len(numbers) == 1 for numbers in found.values()), found
+
+    def test_sampling_reaches_each_kind_of_sdk(self) -> None:
+        made = {
+            name: VARIANTS[name].environment(CASES["sampled"], "http://127.0.0.1:1", 2)
+            for name in ("stock", "sentry", "ddtrace")
+        }
+        assert made["stock"]["OTEL_TRACES_SAMPLER_ARG"] == "0.01"
+        assert made["sentry"]["BENCH_SAMPLE_RATE"] == "0.01"
+        assert json.loads(made["ddtrace"]["DD_TRACE_SAMPLING_RULES"]) == [{"sample_rate": 0.01}]
+
+    def test_fast_path_off_differs_from_ours_in_that_only(self) -> None:
+        ours, off = (
+            VARIANTS[name].environment(CASES["full"], "http://127.0.0.1:1", 2)
+            for name in ("ada", "ada-stock")
+        )
+        assert set(off.items()) - set(ours.items()) == {
+            ("ADA_OTEL_FAST_PATH", "false"),
+            ("BENCH_VARIANT", "ada-stock"),
+        }
+
+
+class TestCommandLine:
+    def test_unknown_variant_is_named_with_what_would_be_right(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            bench.main(["--variants", "none,nonsense"])
+        said = capsys.readouterr().err
+        assert "nonsense is not one of none, stock, ada" in said
+
+    @pytest.mark.parametrize("text", ["0", "-1", "many"])
+    def test_rounds_must_be_a_whole_number(self, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            bench.main([f"--rounds={text}"])
+        assert f"{text!r} is not a whole number above 0" in capsys.readouterr().err
+
+
+class TestSink:
+    def test_counts_the_spans_of_all_resources_and_scopes(self) -> None:
+        request = ExportTraceServiceRequest()
+        for _ in range(2):
+            resource = request.resource_spans.add()
+            resource.resource.attributes.add(key="service.name").value.string_value = "bench"
+            for _ in range(3):
+                scope = resource.scope_spans.add()
+                scope.scope.name = "scope"
+                for _ in range(4):
+                    scope.spans.add(name="GET /", start_time_unix_nano=1 << 60, flags=257)
+        assert sink.otlp_items(request.SerializeToString()) == 24
+
+    def test_counts_the_items_of_a_sentry_envelope(self) -> None:
+        transaction = json.dumps({"type": "transaction", "spans": [{}, {}]}).encode()
+        logs = b'{"items":[{"body":"a\xc3\xa9"}]}'
+        envelope = b'{"dsn":"x"}\n'
+        envelope += json.dumps({"type": "transaction", "length": len(transaction)}).encode() + b"\n"
+        envelope += transaction + b"\n"
+        envelope += json.dumps({"type": "log", "item_count": 7, "length": len(logs)}).encode() + b"\n" + logs
+        assert sink.sentry_items(envelope) == {"spans": 3, "log_records": 7}
+
+    def test_keeps_ports_apart_and_takes_chunks(self) -> None:
+        command = [sys.executable, str(processes.PROGRAMS / "sink.py"), "2"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin
+            assert process.stdout
+            first, second = json.loads(process.stdout.readline())
+            request = ExportTraceServiceRequest()
+            request.resource_spans.add().scope_spans.add().spans.add(name="one")
+            body = request.SerializeToString()
+            for data in (body, iter([body[:3], body[3:]])):  # the second is sent in chunks
+                post = urllib.request.Request(f"http://127.0.0.1:{first}/v1/traces", data=data, method="POST")
+                assert urllib.request.urlopen(post, timeout=10).status == 200
+            deadline = time.monotonic() + 10
+            while (counted := _counts(first)).get("requests", 0) < 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert counted == {"requests": 2, "bytes": 2 * len(body), "spans": 2}
+            assert _counts(second) == {}
+            process.stdin.close()
+            assert process.wait(timeout=10) == 0
+
+
+class TestReport:
+    @pytest.fixture
+    def results(self) -> dict[str, Any]:
+        cpu = summarise(ROUNDS)
+        for name, row in cpu.items():
+            spans = {"spans": 1.0, "bytes": 474.0} if name != "none" else {}
+            row |= {"thread_us": row["least"], "received": spans}
+        versions = dict.fromkeys(environments.SHARED, "1.0")
+        found: dict[str, Any] = {
+            "run": {
+                "date": "2026-01-01 00:00 UTC",
+                "python": "3.11.7",
+                "system": "Linux x86_64",
+                "processor": "a processor",
+                "cores": 2,
+                "rounds": 3,
+                "requests_per_round": 10,
+                "load_average": [1.0, 2.0],
+            },
+            "variants": {
+                name: {"title": VARIANTS[name].title, "note": "", "versions": versions} for name in ROUNDS
+            },
+            "cpu": {"plain": cpu},
+            "http": {"plain": {"wall": cpu, "p99": cpu, "cpu": cpu}},
+            "start": {"cpu_s": cpu, "rss_kib": cpu},
+            "memory": {
+                "ada": {
+                    "rss_kib": [[0, 1024], [5, 2048], [10, 3072]],
+                    "peak_bytes": 2048,
+                    "blocks_until_sent": 4.5,
+                    "blocks_after": 0.25,
+                }
+            },
+        }
+        found["goals"] = judge(found)
+        return found
+
+    def test_figures_stand_in_their_tables(self, results: dict[str, Any]) -> None:
+        text = report.render(results)
+        assert "| ada-otel | 170.0 (150.0-200.0) | 130.0 | 30.0 (30.0-45.0) | 0.10 (0.10-0.15) |" in text
+        assert "| ada-otel | 1.0 | 2.0 | 3.0 | 2.0 | 4.5 | 0.25 |" in text
+        assert "1.00 spans, 474 B" in text
+        assert "load average 1.0 to 2.0" in text
+
+    def test_a_missed_goal_is_shown_as_missed(self, results: dict[str, Any]) -> None:
+        results["goals"] = [{"goal": "CPU", "limit": 0.25, "share": 0.3, "met": False}]
+        assert "| CPU | 0.250 | 0.300 | **no** |" in report.render(results)
+
+    def test_every_row_of_a_table_has_as_many_cells_as_its_head(self, results: dict[str, Any]) -> None:
+        for section in report.render(results).split("\n## ")[1:]:
+            widths = {line.count("|") for line in section.splitlines() if line.startswith("|")}
+            assert len(widths) == 1, section
+
+    def test_measures_that_were_not_taken_are_left_out(self, results: dict[str, Any]) -> None:
+        for key in ("start", "memory"):
+            del results[key]
+        results |= {"http": {}, "goals": []}
+        text = report.render(results)
+        assert "## Start" not in text
+        assert "goals" not in text
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_real_run_of_none_and_ada() -> None:
+    results = bench.run(("none", "ada"), ("full", "http", "memory"), rounds=2, block=20, memory_requests=40)
+    received = results["cpu"]["full"]["ada"]["received"]
+    assert (received["spans"], received["log_records"]) == (3, 1)
+    assert received["metrics"] > 0
+    assert results["cpu"]["full"]["none"]["received"] == {}
+    assert len(results["cpu"]["full"]["ada"]["rounds"]) == 2
+    assert all(row["least"] > 0 for row in results["cpu"]["full"].values())
+    assert set(results["http"]["full"]["wall"]) == {"none", "ada"}
+    assert results["memory"]["ada"]["rss_kib"][-1][0] == 40
+    assert results["variants"]["ada"]["versions"]["ada-otel"]
+    assert results["goals"] == []  # there is no stock to compare with
+    assert "| ada-otel |" in report.render(results)
+
+
+def _counts(port: int) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_counts", timeout=10) as answer:
+        return json.load(answer)
