@@ -104,9 +104,9 @@ docs: setup
 	@$(PY) -m tools.docs
 
 requirements: $(UV)
-	$(UV) pip compile --quiet --universal --python-version 3.10 --extra config-file --no-annotate --no-header \
+	$(UV) pip compile --quiet --universal --python-version 3.10 --extra config-file --extra analysis --no-annotate --no-header \
 	  requirements/dev.in pyproject.toml --output-file requirements/dev.txt
-	$(UV) pip compile --quiet --python-version 3.10 --resolution lowest-direct --extra config-file --no-annotate \
+	$(UV) pip compile --quiet --python-version 3.10 --resolution lowest-direct --extra config-file --extra analysis --no-annotate \
 	  --no-header requirements/oldest.in pyproject.toml --output-file requirements/oldest.txt
 
 clean:

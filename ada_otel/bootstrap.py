@@ -123,15 +123,15 @@ def instrument_libraries(*, include_stock: bool) -> None:
 def _configure_from_environment(**kwargs: Any) -> None:
     from ada_otel import _reachability, resource
 
-    found = resource.attributes()
-    if current_settings().fast_path:
+    found = {**resource.attributes()}
+    if current_settings().fast_path and _sdk_is_as_expected():
         from ada_otel.pipeline.assemble import assemble
 
-        assemble(current_settings(), {**found}, kwargs.get("auto_instrumentation_version"))
+        assemble(current_settings(), found, kwargs.get("auto_instrumentation_version"))
     else:
         from opentelemetry.sdk._configuration import _initialize_components
 
-        _initialize_components(resource_attributes={**found}, setup_logging_handler=False, **kwargs)
+        _initialize_components(resource_attributes=found, setup_logging_handler=False, **kwargs)
     if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in os.environ.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
     ):
@@ -142,6 +142,19 @@ def _configure_from_environment(**kwargs: Any) -> None:
         )
     if current_settings().startup_check:
         _reachability.check_in_background()
+
+
+def _sdk_is_as_expected() -> bool:
+    from ada_otel.pipeline.tracing import shape
+
+    problem = shape.problem()
+    if problem is not None:
+        report(
+            "tracing-shape",
+            f"this version of opentelemetry-sdk differs from what the fast path leans on ({problem}); "
+            "the stock SDK is used. Set ADA_OTEL_FAST_PATH=false to silence this.",
+        )
+    return problem is None
 
 
 def _configure_from_file() -> None:

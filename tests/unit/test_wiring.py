@@ -365,3 +365,15 @@ def test_setup_uses_an_sdk_that_the_app_has_set_itself(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "GET /items/<int:number>" in done.stdout
     assert received.traces == []
+
+
+def test_an_sdk_that_differs_from_what_the_fast_path_leans_on_is_used_as_it_is(tmp_path: Path) -> None:
+    source = (
+        "from ada_otel.pipeline.tracing import shape\nshape.problem = lambda: 'a test says so'\n" + SETUP_LATE
+    )
+    received, done = _run(
+        tmp_path, source + "\nfrom opentelemetry import trace\nprint(type(trace.get_tracer_provider()))"
+    )
+    assert "differs from what the fast path leans on (a test says so)" in done.stderr
+    assert "<class 'opentelemetry.sdk.trace.TracerProvider'>" in done.stdout
+    assert "GET /items/<int:number>" in {span["name"] for span in received.spans()}

@@ -33,7 +33,7 @@ from opentelemetry.trace.status import Status, StatusCode
 from wrapt import wrap_function_wrapper
 
 from ada_otel.instrument._conventions import SUPPRESS_KEYS
-from ada_otel.pipeline.tracing.begin import begin_with
+from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 
 _FACTS = "_ada_otel_attributes"
 # The stock function looks at the client only for a command without a name.
@@ -60,6 +60,8 @@ class CommandTracing:
 
     def __init__(self, tracer: trace.Tracer, request_hook: Hook, response_hook: Hook) -> None:
         self._begin = begin_with(tracer)
+        self._drops = drops_children_with(tracer)
+        self._hooked = request_hook is not None or response_hook is not None
         self._request_hook = request_hook
         self._response_hook = response_hook
 
@@ -69,6 +71,8 @@ class CommandTracing:
         """Trace one command."""
         current = context_api.get_current()
         if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]):
+            return call(*args, **kwargs)
+        if self._drops(current) and not self._hooked:
             return call(*args, **kwargs)
         first = args[0] if args else None
         name, text = _described(first, len(args)) if type(first) is str and first else _describe(client, args)
@@ -103,6 +107,8 @@ class CommandTracing:
         """Trace the execution of a pipeline."""
         current = context_api.get_current()
         if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]):
+            return call(*args, **kwargs)
+        if self._drops(current) and not self._hooked:
             return call(*args, **kwargs)
         commands, text, name = _build_span_meta_data_for_pipeline(client)
         length = len(commands)

@@ -44,7 +44,7 @@ from ada_otel._diagnostics import failed
 from ada_otel.instrument._conventions import SUPPRESS_KEYS
 from ada_otel.instrument.sqlalchemy._pools import PoolUsage
 from ada_otel.instrument.sqlalchemy._stock import SCOPE, STOCK_VERSION
-from ada_otel.pipeline.tracing.begin import begin_with
+from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 
 _DATABASE, _HTTP = _StabilityMode.DATABASE, _StabilityMode.HTTP
 _FACTS = "_ada_otel_facts"
@@ -94,6 +94,7 @@ class EngineTracing:
         tracer = trace.get_tracer(SCOPE, STOCK_VERSION, options.get("tracer_provider"), schema_url=schema)
         meter = get_meter(SCOPE, STOCK_VERSION, options.get("meter_provider"), schema_url=schema)
         self._begin = begin_with(tracer)
+        self._drops = drops_children_with(tracer)
         self._commenter = bool(options.get("enable_commenter", False))
         self._commenter_options: dict[str, Any] = options.get("commenter_options") or {}
         self._comment_in_attribute = bool(options.get("enable_attribute_commenter", False))
@@ -185,7 +186,7 @@ class EngineTracing:
     ) -> tuple[trace.Span | None, str]:
         try:
             current = context_api.get_current()
-            if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]):
+            if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]) or self._drops(current):
                 return None, statement
             if self._initializing and threading.get_ident() in self._initializing:
                 return None, statement

@@ -48,3 +48,8 @@ def begin_with(tracer: trace_api.Tracer) -> Begin:
         )
 
     return begin
+
+
+def drops_children_with(tracer: trace_api.Tracer) -> Callable[[Context], bool]:
+    """Give the tracer's own ``drops_children``, or one that never knows."""
+    return tracer.drops_children if isinstance(tracer, Tracer) else lambda _context: False

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util.types import Attributes
 
 from ada_otel.pipeline.tracing.processors import SpanProcessors
@@ -105,6 +106,14 @@ class Tracer(sdk.Tracer):
         if self.processors.foreign:
             self.processors.start(span, context)
         return span
+
+    def drops_children(self, context: Context) -> bool:
+        """Whether a span begun in ``context`` would surely be dropped, so that nothing need be made."""
+        span = context.get(_SPAN_KEY)
+        if type(span) is not NonRecordingSpan or not self._direct:
+            return False
+        parent = span.get_span_context()
+        return parent[5] and self._decision(parent, parent[0]) == DROP  # type: ignore[misc]
 
     def _begin_slowly(
         self,

@@ -123,8 +123,20 @@ class RecordingSpan(Span):
         if self._end_time is not None:
             _logger.warning("Setting attribute on ended span.")
             return
-        for key, value in attributes.items():
-            self.set_attribute(key, value)
+        held = self._attributes
+        if type(held) is dict:
+            tracer = self._tracer
+            if (
+                tracer.plain
+                and len(held) + len(attributes) <= tracer.plain_count
+                and all(
+                    type(value) in _PLAIN and type(key) is str and key for key, value in attributes.items()
+                )
+            ):
+                held.update(attributes)
+                return
+            held = self._bounded()
+        held._set_items(attributes)
 
     def _bounded(self) -> BoundedAttributes:
         limits = self._limits
