@@ -32,17 +32,20 @@ def of_node(node: Node, now: datetime) -> _Query:
     """
     if isinstance(node, Everything):
         return {"match_all": {}}
-    if isinstance(node, And):
-        return {"bool": {"filter": [of_node(part, now) for part in node.nodes]}}
-    if isinstance(node, Or):
-        return _any([of_node(part, now) for part in node.nodes])
-    if isinstance(node, Not):
-        return {"bool": {"must_not": [of_node(node.node, now)]}}
+    if isinstance(node, (And, Or, Not)):
+        return _joined(node, now)
     if isinstance(node, Span):
         return _span(node, now)
     if isinstance(node, Raw):
         return _raw(node)
     return _anywhere(node) if node.field is None else _in_field(node, _fields.path(node.field), now)
+
+
+def _joined(node: And | Or | Not, now: datetime) -> _Query:
+    if isinstance(node, Not):
+        return {"bool": {"must_not": [of_node(node.node, now)]}}
+    parts = [of_node(part, now) for part in node.nodes]
+    return {"bool": {"filter": parts}} if isinstance(node, And) else _any(parts)
 
 
 def _any(queries: list[_Query]) -> _Query:
@@ -66,7 +69,8 @@ def _anywhere(leaf: Leaf) -> _Query:
     if leaf.pattern:
         whole = [_fields.exact("message"), _fields.exact("exception.message"), _fields.EXCEPTION_TYPE]
         return _any(
-            [_wild(path, leaf.text.lower()) for path in _fields.TEXTS] + [_wild(path, leaf.text) for path in whole]
+            [_wild(path, leaf.text.lower()) for path in _fields.TEXTS]
+            + [_wild(path, leaf.text) for path in whole]
         )
     kind = {"type": "phrase"} if leaf.phrase else {"type": "best_fields", "operator": "and"}
     return _any(
@@ -81,6 +85,21 @@ def _anywhere(leaf: Leaf) -> _Query:
 
 
 def _in_field(leaf: Leaf, path: str, now: datetime) -> _Query:
+    special = _special_field(leaf, path, now)
+    if special is not None:
+        return special
+    if leaf.pattern:
+        if path not in _fields.TEXTS:
+            return _wild(path, leaf.text)
+        return _any([_wild(path, leaf.text.lower()), _wild(f"{path}.keyword", leaf.text)])
+    if path in _fields.TEXTS and leaf.phrase:
+        return {"match_phrase": {path: leaf.text}}
+    # Lenient: a word in a field of numbers finds nothing, and is no error.
+    return {"match": {path: {"query": leaf.text, "operator": "and", "lenient": True}}}
+
+
+def _special_field(leaf: Leaf, path: str, now: datetime) -> _Query | None:
+    """The query for existence, time, level and module; ``None`` for other fields."""
     if leaf.pattern and set(leaf.text) == {"*"}:
         return {"exists": {"field": path}}
     if path == _fields.TIME:
@@ -92,15 +111,10 @@ def _in_field(leaf: Leaf, path: str, now: datetime) -> _Query:
         return {"terms": {path: levels.spellings(leaf.text)}}
     if path == _fields.MODULE:
         name = leaf.text if leaf.pattern else escape(leaf.text)
-        return _any([{"wildcard": {path: {"value": name}}}, {"wildcard": {_fields.FILE: {"value": f"*/{name}.py"}}}])
-    if leaf.pattern:
-        if path not in _fields.TEXTS:
-            return _wild(path, leaf.text)
-        return _any([_wild(path, leaf.text.lower()), _wild(f"{path}.keyword", leaf.text)])
-    if path in _fields.TEXTS and leaf.phrase:
-        return {"match_phrase": {path: leaf.text}}
-    # Lenient: a word in a field of numbers finds nothing, and is no error.
-    return {"match": {path: {"query": leaf.text, "operator": "and", "lenient": True}}}
+        return _any(
+            [{"wildcard": {path: {"value": name}}}, {"wildcard": {_fields.FILE: {"value": f"*/{name}.py"}}}]
+        )
+    return None
 
 
 def _span(span: Span, now: datetime) -> _Query:
@@ -110,7 +124,9 @@ def _span(span: Span, now: datetime) -> _Query:
     if path == _fields.LEVEL:
         return {"terms": {path: [word for name in level_span(span) for word in levels.spellings(name)]}}
     if path in _fields.TEXTS:
-        raise QueryError(f"query: {span.field} is text and has no order; search for words in it, {span.field}:word")
+        raise QueryError(
+            f"query: {span.field} is text and has no order; search for words in it, {span.field}:word"
+        )
     bounds: dict[str, Any] = {}
     if span.low is not None:
         bounds["gte" if span.with_low else "gt"] = span.low
@@ -139,8 +155,11 @@ def level_span(span: Span) -> list[str]:
     """
     low = levels.at_least(span.low) if span.low is not None else list(levels.LEVELS)
     above = levels.at_least(span.high)[1:] if span.high is not None else []
-    skipped = {levels.level_name(end) for end, kept in ((span.low, span.with_low), (span.high, span.with_high))
-               if end is not None and not kept}
+    skipped = {
+        levels.level_name(end)
+        for end, kept in ((span.low, span.with_low), (span.high, span.with_high))
+        if end is not None and not kept
+    }
     return [name for name in low if name not in above and name not in skipped]
 
 
@@ -149,7 +168,7 @@ def _raw(raw: Raw) -> _Query:
     if path in {_fields.TIME, _fields.LEVEL}:
         raise QueryError(f"query: {raw.text!r} does not fit the field {raw.field}; write {raw.field}:value")
     fields = [*_fields.TEXTS, _fields.EXCEPTION_TYPE] if path is None else [path]
-    return {"query_string": {"query": raw.text, "fields": fields, "default_operator": "AND", "lenient": True}}
+    return {"query_string": {"query": raw.text, "fields": fields, "default_operator": "AND"}}
 
 
 def escape(text: str) -> str:

@@ -45,10 +45,33 @@ _SHORT = {
     "event": "event_name",
 }
 _TOP = frozenset(
-    {MESSAGE, LEVEL, NUMBER, TIME, LOGGER, TRACE, SPAN, "event_name", "observed_timestamp", "name", "kind", "duration"}
+    {
+        MESSAGE,
+        LEVEL,
+        NUMBER,
+        TIME,
+        LOGGER,
+        TRACE,
+        SPAN,
+        "event_name",
+        "observed_timestamp",
+        "name",
+        "kind",
+        "duration",
+    }
 )
 _PREFIXES = ("attributes.", "resource.", "scope.", "body.", "status.", "data_stream.")
-_OF_RESOURCE = ("service.", "host.", "deployment.", "telemetry.", "container.", "k8s.", "cloud.", "os.", "process.")
+_OF_RESOURCE = (
+    "service.",
+    "host.",
+    "deployment.",
+    "telemetry.",
+    "container.",
+    "k8s.",
+    "cloud.",
+    "os.",
+    "process.",
+)
 
 
 def path(name: str) -> str:

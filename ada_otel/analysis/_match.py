@@ -38,7 +38,7 @@ def of_node(node: Node, now: datetime) -> _Test:
         QueryError: A value does not fit its field, or only Elasticsearch can evaluate the node.
     """
     if isinstance(node, Everything):
-        return lambda entry: True
+        return lambda _entry: True
     if isinstance(node, (And, Or)):
         tests = [of_node(part, now) for part in node.nodes]
         if isinstance(node, And):
@@ -51,7 +51,7 @@ def of_node(node: Node, now: datetime) -> _Test:
         return _span(node, now)
     if isinstance(node, Raw):
         raise QueryError(
-            f"query: {node.text!r} needs Elasticsearch; in files, search for words, \"phrases\", and patterns with * and ?"
+            f'query: {node.text!r} needs Elasticsearch; write words, "phrases", or patterns with * and ?'
         )
     return _anywhere(node) if node.field is None else _in_field(node, _fields.path(node.field), now)
 
@@ -121,7 +121,11 @@ def _pattern_in_text(path: str, text: str) -> _Test:
         if value is None:
             return False
         content = str(value)
-        if path != _fields.EXCEPTION_STACK and len(content) <= _fields.LONGEST_KEYWORD and whole.fullmatch(content):
+        if (
+            path != _fields.EXCEPTION_STACK
+            and len(content) <= _fields.LONGEST_KEYWORD
+            and whole.fullmatch(content)
+        ):
             return True
         return any(of_word.fullmatch(word) for word in words(content))
 
@@ -145,14 +149,17 @@ def _span(span: Span, now: datetime) -> _Test:
         bounds = time_bounds(span, now)
         low = bounds.get("gte", bounds["gt"] + 1 if "gt" in bounds else None)
         high = bounds.get("lte", bounds["lt"] - 1 if "lt" in bounds else None)
-        return lambda entry: (low is None or milliseconds(entry.timestamp) >= low) and (
-            high is None or milliseconds(entry.timestamp) <= high
+        return lambda entry: (
+            (low is None or milliseconds(entry.timestamp) >= low)
+            and (high is None or milliseconds(entry.timestamp) <= high)
         )
     if path == _fields.LEVEL:
         named = frozenset(level_span(span))
         return lambda entry: entry.level in named
     if path in _fields.TEXTS:
-        raise QueryError(f"query: {span.field} is text and has no order; search for words in it, {span.field}:word")
+        raise QueryError(
+            f"query: {span.field} is text and has no order; search for words in it, {span.field}:word"
+        )
     return lambda entry: any(_within(one, span) for one in _each(entry.get(path)))
 
 
@@ -174,7 +181,7 @@ def _compare(value: Any, bound: str) -> int | None:
     number = _number(bound)
     if number is None:
         raise QueryError(f"query: {bound!r} is no number, and the field has numbers")
-    return (value > number) - (value < number)
+    return 1 if value > number else -1 if value < number else 0
 
 
 def _equal(value: Any, text: str) -> bool:
@@ -206,7 +213,7 @@ def _each(value: Any) -> list[Any]:
 
 
 def _wild(pattern: str) -> re.Pattern[str]:
-    """A regular expression for a pattern with ``*``, ``?`` and backslashes; ASCII alone is compared without case."""
+    """A regular expression for a pattern with ``*``, ``?`` and backslashes; ASCII matches in any case."""
     parts: list[str] = []
     for match in re.finditer(r"\\(.)|(\*)|(\?)|(.)", pattern, re.DOTALL):
         escaped, many, one, plain = match.groups()

@@ -10,8 +10,11 @@ import re
 
 #: Elasticsearch cuts longer words.
 _LONGEST = 255
-# Marks and joiners that belong to the letter before them, of the scripts whose letters Python's \w leaves bare.
-_MARKS = "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e4e\u200d\ufe0f"
+# Marks and joiners that belong to the letter before them, of the scripts whose marks are not in Python's \w.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f"
+    "\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e4e\u200d\ufe0f"
+)
 _IDEOGRAPH = "\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _EMOJI = "\U0001f300-\U0001faff\u2600-\u27bf"
 _LETTER = rf"[^\W\d_{_IDEOGRAPH}]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AnalysisError", "ConnectionFailed", "MissingExtra", "NothingThere", "QueryError"]
+__all__ = ["AnalysisError", "ConnectionFailedError", "MissingExtraError", "NothingThereError", "QueryError"]
 
 
 class AnalysisError(Exception):
@@ -13,15 +13,15 @@ class QueryError(AnalysisError):
     """The query, a time or an option is wrong; the message names the place and what would be right."""
 
 
-class ConnectionFailed(AnalysisError):
+class ConnectionFailedError(AnalysisError):
     """The server did not answer, or refused the key."""
 
 
-class NothingThere(AnalysisError):
+class NothingThereError(AnalysisError):
     """No index, or no file, to look in."""
 
 
-class MissingExtra(AnalysisError):
+class MissingExtraError(AnalysisError):
     """A library of the ``analysis`` extra is not installed."""
 
     def __init__(self, library: str) -> None:

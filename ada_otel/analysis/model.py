@@ -106,7 +106,7 @@ class LogEntry:
         return PurePath(str(file)).stem if file else None
 
     def get(self, path: str) -> Any:
-        """The value of a field by its path in the documents, such as ``attributes.user_id``; ``None`` without one."""
+        """The value of a field by its path in the documents, such as ``attributes.user_id``, or ``None``."""
         if path.startswith("attributes."):
             name = path[len("attributes.") :]
             return self.module if name == "module" else self.attributes.get(name)
@@ -142,7 +142,9 @@ class LogEntry:
             "request_id": self.request_id,
             "trace_id": self.trace_id,
             "span_id": self.span_id,
-            "attributes": {name: self.attributes[name] for name in sorted(self.attributes) if name not in _SHOWN_APART},
+            "attributes": {
+                name: self.attributes[name] for name in sorted(self.attributes) if name not in _SHOWN_APART
+            },
         }
         return {name: value for name, value in found.items() if value not in (None, {})}
 
@@ -160,7 +162,7 @@ class TrendSeries:
     """The counts of one value of the field by which errors are split.
 
     Attributes:
-        name: The value; ``(none)`` for lines without the field, ``(other)`` for the values past the first ten.
+        name: The value; ``(none)`` for lines without the field, ``(other)`` for those past the first ten.
         total: All its errors.
         points: One for each interval, also where nothing came.
     """
@@ -177,8 +179,8 @@ class Trends:
     Attributes:
         start: The begin of the window.
         end: Its end, not included.
-        interval: The length of an interval, in seconds. Intervals begin at multiples of it since 1970, so that
-            the first and the last one may be cut by the window.
+        interval: The length of an interval, in seconds. They begin at multiples of it since 1970, so that the
+            first and the last one may be cut by the window.
         by: The field by which the errors are split.
         total: All errors of the window.
         points: All errors, by interval.

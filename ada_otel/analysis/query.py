@@ -1,14 +1,14 @@
 """The query language: Lucene's, as in Kibana's search bar, parsed into a tree.
 
-One parser serves Elasticsearch and local files, so that the same query means the same in both. Words that stand
-side by side must all be found. ``NOT`` binds stronger than ``AND``, and that stronger than ``OR``.
+One parser serves Elasticsearch and local files, so that a query means the same in both. Words that stand side
+by side must all be found. ``NOT`` binds stronger than ``AND``, and that stronger than ``OR``.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 from ada_otel.analysis.errors import QueryError
 
@@ -26,7 +26,7 @@ class Leaf:
 
     Attributes:
         field: Where to look; ``None`` for the default fields.
-        text: What to look for, without quotes and escapes. In a pattern, ``*`` and ``?`` are wild and the rest
+        text: What to look for, without quotes and escapes. In a pattern, ``*`` and ``?`` are wild, the rest
             is escaped by a backslash where it needs to be.
         phrase: It stood in quotes.
         pattern: It has wildcards.
@@ -78,10 +78,10 @@ class Or:
     nodes: tuple[Node, ...]
 
 
-Node = Union[Everything, Leaf, Span, Raw, Not, And, Or]
+Node: TypeAlias = "Everything | Leaf | Span | Raw | Not | And | Or"
 
 _SPACE = re.compile(r"\s*")
-# A digit begins no field, so that 10:30 and 127.0.0.1:80 are words; "//" follows none, so that an address is one.
+# A digit begins no field, so that 127.0.0.1:80 is a word; "//" follows none, so that an address is one.
 _FIELD = re.compile(r"((?:[^\s\d:()\[\]{}\"/\\+\-!^~&|<>]|\\.)(?:[^\s:()\[\]{}\"/\\^~]|\\.)*):(?!//)")
 _WORD = re.compile(r"(?:[^\s()\[\]{}\"^~\\:]|\\.|:)+")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -130,7 +130,8 @@ class _Parser:
 
     def fail(self, problem: str) -> None:
         raise QueryError(
-            f"query, column {self._at + 1}: {problem}; put quotes around text with signs in it: {self._text[:200]!r}"
+            f"query, column {self._at + 1}: {problem}; put quotes around text with signs in it: "
+            f"{self._text[:200]!r}"
         )
 
     def at_end(self) -> bool:
@@ -211,7 +212,9 @@ class _Parser:
             self.fail("a word was expected here")
         match = self._take(_WORD)
         if match is None:
-            self.fail('the closing " is missing' if self.peek() == '"' else f"{self.peek()!r} was not expected here")
+            self.fail(
+                'the closing " is missing' if self.peek() == '"' else f"{self.peek()!r} was not expected here"
+            )
         word = match[0] if match else ""
         if fuzzy := self._take(_FUZZY):
             return Raw(field, word + fuzzy[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
@@ -27,7 +28,7 @@ class Selection:
         start: The begin of the window; ``None`` for no begin.
         end: Its end, not included; ``None`` for no end.
         level: The lowest level.
-        trace: The trace id.
+        trace: The trace id, or its first digits, four at least.
         user: The user id.
         service: ``service.name`` of the app.
     """
@@ -74,11 +75,9 @@ class Selection:
         nodes: list[tree.Node] = [tree.parse(self.query)]
         if self.level is not None:
             nodes.append(_levels(self.level))
-        for field, text in (
-            ("trace_id", self.trace.lower() if self.trace else None),
-            ("user_id", self.user),
-            ("service", self.service),
-        ):
+        if self.trace is not None:
+            nodes.append(_trace(self.trace.strip().lower()))
+        for field, text in (("user_id", self.user), ("service", self.service)):
             if text is not None:
                 nodes.append(tree.Leaf(field, text, phrase=True))
         return tree.And(tuple(nodes))
@@ -95,6 +94,14 @@ class Selection:
         end = self.end or now()
         start = self.start or end - default
         return replace(self, start=start, end=end), start, end
+
+
+def _trace(text: str) -> tree.Node:
+    if not re.fullmatch("[0-9a-f]{4,32}", text):
+        raise QueryError(
+            f"trace: {text!r} is no trace id; write its 32 hexadecimal digits, or the first ones"
+        )
+    return tree.Leaf("trace_id", text) if len(text) == 32 else tree.Leaf("trace_id", f"{text}*", pattern=True)
 
 
 def _levels(level: str) -> tree.Node:

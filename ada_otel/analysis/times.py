@@ -7,7 +7,15 @@ from datetime import datetime, timedelta, timezone
 
 from ada_otel.analysis.errors import QueryError
 
-__all__ = ["format_time", "from_milliseconds", "milliseconds", "parse_length", "parse_time", "parse_timestamp", "period"]
+__all__ = [
+    "format_time",
+    "from_milliseconds",
+    "milliseconds",
+    "parse_length",
+    "parse_time",
+    "parse_timestamp",
+    "period",
+]
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,7 +23,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _ISO = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?", re.ASCII
+    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?",
+    re.ASCII,
 )
 #: From here on a bare number is milliseconds since 1970; smaller ones are seconds. 10^11 s is the year 5138.
 _FIRST_MILLISECONDS = 1e11
@@ -34,12 +43,14 @@ def parse_length(text: str, name: str = "length of time") -> timedelta:
     match = _LENGTH.fullmatch(text.strip())
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if not 0 < seconds <= 36500 * 86400:
-        raise QueryError(f"{name}: {text!r} is no length of time; write a number and a unit: 90s, 15m, 2h, 7d, 4w")
+        raise QueryError(
+            f"{name}: {text!r} is no length of time; write a number and a unit: 90s, 15m, 2h, 7d, 4w"
+        )
     return timedelta(seconds=seconds)
 
 
 def parse_time(text: str | datetime, now: datetime, name: str = "time") -> datetime:
-    """A point in time: ``2h`` (ago), ``now``, ``now-15m``, ``2026-11-23``, ``2026-11-23T10:00:00Z``, or epoch seconds.
+    """A point in time: ``2h`` (ago), ``now-15m``, ``2026-11-23``, ``2026-11-23T10:00:00Z``, or epoch seconds.
 
     Args:
         text: What the user wrote. A time without a zone is UTC.
@@ -63,7 +74,8 @@ def parse_time(text: str | datetime, now: datetime, name: str = "time") -> datet
     found = parse_timestamp(word)
     if found is None:
         raise QueryError(
-            f"{name}: {text!r} is no time; write how long ago (2h, 7d), now, or a date (2026-11-23, 2026-11-23T10:00:00Z)"
+            f"{name}: {text!r} is no time; write how long ago (2h, 7d), now, or a date "
+            "(2026-11-23, 2026-11-23T10:00:00Z)"
         )
     return found
 
@@ -145,7 +157,7 @@ def period(text: str, now: datetime) -> tuple[int, int]:
     except (ValueError, OverflowError):
         pass
     raise QueryError(
-        f"query: {text!r} is no time; write 2026-11-23, 2026-11-23T10:00:00Z, now-2h, or milliseconds since 1970"
+        f"query: {text!r} is no time; write 2026-11-23, 2026-11-23T10:00:00Z, now-2h, or epoch milliseconds"
     )
 
 
