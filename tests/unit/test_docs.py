@@ -111,14 +111,14 @@ def stock_variables() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def own_variables() -> frozenset[str]:
-    """Every ``ADA_*`` variable that the configuration, the tools, the example app or the settings read."""
+    """Every ``ADA_*`` variable that the configuration, the tools, the example app or the package reads."""
     places = [
         ROOT / ".env.example",
         ROOT / "docker-compose.yml",
         *(ROOT / "collector").glob("*.yaml"),
         *(ROOT / "tools").rglob("*.py"),
         *(ROOT / "examples").rglob("*.py"),
-        ROOT / "ada_otel" / "_diagnostics.py",
+        *(ROOT / "ada_otel").rglob("*.py"),
     ]
     found = {row.env for row in settings.rows()} | {variable(name) for name in PORTS}
     for place in places:
