@@ -1,8 +1,8 @@
 """The command line ``ada-otel``.
 
-Each sub-command is a module with two functions: ``add_parser(subparsers)`` adds its parser, under the name that
-:data:`COMMANDS` has it by, and ``run(args)`` returns the exit code. Only the module of the command that was
-asked for is imported, so that one command's packages are no burden to another.
+Each sub-command is a module with two functions: ``add_parser(subparsers)`` adds its parser, under the name
+that :data:`COMMANDS` has it by, and ``run(args)`` returns the exit code. Only the module of the command that
+was asked for is imported, so that one command's packages are no burden to another.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from ada_otel.analysis import (
     search_logs,
 )
 from tests.support.log_lines import HOUR, document, file_line, known_lines, request_spans
+from tests.support.process import run_program
 from tools.demo.app import get_json, running_app
 from tools.demo.arrivals import wait_for
 from tools.errors import ToolError
@@ -575,3 +577,15 @@ def test_the_example_app(stack: Stack, settings: ClientSettings, tmp_path: Path)
         assert {group.type for group in errors.groups} == {
             line.exception and line.exception.type for line in lines
         }
+
+
+def test_the_snippet_of_the_documentation_runs(settings: ClientSettings, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "log-analysis.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    environment = {
+        "ADA_ELASTICSEARCH_ENDPOINT": settings.url,
+        "ADA_PROMETHEUS_URL": settings.prometheus or "",
+    }
+    done = run_program(code, tmp_path, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert "(" in done.stdout

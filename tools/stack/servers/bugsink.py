@@ -1,6 +1,6 @@
 """Bugsink: a server of another project that takes what Sentry takes, and makes Issues of it. For tests only.
 
-Its licence (PolyForm Shield) forbids nothing that a test does, but it is not part of the package or its images.
+Its licence (PolyForm Shield) allows that; it is no part of the package or its images.
 """
 
 # ruff: noqa: D102 - what each method is for is said once, in Server
@@ -26,7 +26,7 @@ from tools.versions import pinned
 _ACCESS = "access.env"
 _SETTINGS = "bugsink_conf.py"
 
-#: Beyond what its own template writes: nothing leaves the machine, no quota, and events are checked by Sentry's schema.
+#: Beyond its own template: nothing leaves the machine, no quota, and events are checked by Sentry's schema.
 _OVERRIDES = """
 from pathlib import Path as _Path
 BUGSINK["PHONEHOME"] = False

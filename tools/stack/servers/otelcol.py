@@ -72,7 +72,7 @@ class Otelcol(Server):
 
 
 def configs(context: Context) -> list[Path]:
-    """The collector's files: the caller's, or ours with those of Sentry if there is one; then the overlays."""
+    """The collector's files: the caller's, or ours with Sentry's if there is one; then the overlays."""
     sentry = (_SENTRY,) if _has_sentry(context) else ()
     issues = (_ISSUES,) if "sentry_bridge" in context.servers else ()
     ours = (_BASE, *sentry, *issues)

@@ -14,7 +14,7 @@ from tools.stack.servers import bugsink
 
 
 class SentryBridge(Server):
-    """Runs ``ada-otel sentry-bridge``, to the Bugsink of the same stack if there is one, else to ``SENTRY_DSN``."""
+    """Runs ``ada-otel sentry-bridge`` for the Bugsink of its stack if it has one, else for ``SENTRY_DSN``."""
 
     name = "sentry_bridge"
     after = ("bugsink",)
