@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTOR = ROOT / "collector"
-CONFIGS = ("otelcol.yaml", "otelcol.sentry.yaml")
+CONFIGS = ("otelcol.yaml", "otelcol.sentry.yaml", "otelcol.issues.yaml")
 VARIABLE = re.compile(r"\$\{env:(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 
 # Component types that log a deprecation in 0.161.0, or lose data; the value says what to use.
