@@ -1,14 +1,28 @@
-"""One stack of real servers for the integration tests of a run; skipped, with the reason, without them."""
+"""What all tests share: the installed package, and one stack of real servers.
+
+The servers are started once per run; tests that need them are skipped, with the reason, where they cannot be.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tools.errors import ToolError
-from tools.stack import Stack, free_ports
+# `tools`, `examples` and `tests` come from the work tree, which is on the path for that; the package comes
+# from where users have it: the wheel that `make test` built and installed.
+_ROOT = str(Path(__file__).resolve().parents[1])
+_without_root = [entry for entry in sys.path if entry not in {"", _ROOT}]
+sys.path[:], _with_root = _without_root, list(sys.path)
+import ada_otel  # noqa: E402, F401
+
+sys.path[:] = _with_root
+
+from tools.errors import ToolError  # noqa: E402
+from tools.stack import Stack, free_ports  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ def running_app(
         }
         process = subprocess.Popen(
             command,
-            cwd=REPOSITORY,
+            cwd=_folder_with_examples(folder),
             env=_own_environment({"DATABASE_URL": f"sqlite:///{folder}/ada.db", **variables}),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -139,6 +139,16 @@ def running_app(
             yield app
         finally:
             app.stop()
+
+
+def _folder_with_examples(folder: Path) -> Path:
+    """A place from which the example app can be imported, but not ada-otel's work tree: the wheel is run."""
+    place = folder / "run"
+    place.mkdir(exist_ok=True)
+    link = place / "examples"
+    if not link.is_symlink():
+        link.symlink_to(REPOSITORY / "examples")
+    return place
 
 
 def _wait_until_ready(app: AdaApp) -> None:
