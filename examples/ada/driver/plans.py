@@ -14,7 +14,7 @@ from .report import Report
 from .user import UNMATCHED, DrivenUser
 
 #: A load that the app cannot keep up with is broken off this long after its time, in seconds.
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 60.0
 
 TRANSPORTS = ("polling", "websocket")
 
