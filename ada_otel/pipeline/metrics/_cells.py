@@ -187,38 +187,35 @@ class Cell:
                 )
 
 
-class SumCell(Cell):
-    """Adds up; reduce() keeps the order of additions, and so the very same float as one by one."""
+class _SampledCell(Cell):
+    """A cell whose exemplars are a uniform sample."""
 
     __slots__ = ("_sample",)
     batched = True
 
-    def __init__(self, aggregation: _SumAggregation, attributes: Attributes) -> None:
+    def __init__(self, aggregation: _SumAggregation | _LastValueAggregation, attributes: Attributes) -> None:
         super().__init__(aggregation, attributes)
         assert isinstance(aggregation._reservoir, Uniform)
         self._sample = aggregation._reservoir.keep
 
     def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
         self._sample(value, span, attributes)
+
+
+class SumCell(_SampledCell):
+    """Adds up; reduce() keeps the order of additions, and so the very same float as one by one."""
+
+    __slots__ = ()
 
     def _fold(self, batch: Sequence[float]) -> None:
         held: Any = self.aggregation
         held._value = reduce(add, batch, 0 if held._value is None else held._value)
 
 
-class LastValueCell(Cell):
+class LastValueCell(_SampledCell):
     """Keeps the last."""
 
-    __slots__ = ("_sample",)
-    batched = True
-
-    def __init__(self, aggregation: _LastValueAggregation, attributes: Attributes) -> None:
-        super().__init__(aggregation, attributes)
-        assert isinstance(aggregation._reservoir, Uniform)
-        self._sample = aggregation._reservoir.keep
-
-    def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
-        self._sample(value, span, attributes)
+    __slots__ = ()
 
     def _fold(self, batch: Sequence[float]) -> None:
         held: Any = self.aggregation
