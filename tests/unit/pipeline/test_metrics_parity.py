@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk import metrics as sdk
+from opentelemetry.sdk.metrics._internal.exemplar.exemplar_reservoir import ExemplarBucket
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import (
     DropAggregation,
@@ -98,6 +99,18 @@ calls = st.tuples(
     st.sampled_from(["current", "context", "explicit"]),
 )
 steps = st.lists(calls | st.just("collect"), min_size=1, max_size=60)
+
+
+@pytest.fixture(autouse=True)
+def _stock_exemplars_without_stale_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mend a fault of the stock bucket: a measurement outside a span keeps the ids of the one before it."""
+    offer = ExemplarBucket.offer
+
+    def fresh(self: Any, *args: Any) -> None:
+        self._ExemplarBucket__span_id = self._ExemplarBucket__trace_id = None
+        offer(self, *args)
+
+    monkeypatch.setattr(ExemplarBucket, "offer", fresh)
 
 
 class Rig:
