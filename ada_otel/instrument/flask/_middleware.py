@@ -115,15 +115,13 @@ class Middleware:
             return self.wsgi_app(environ, start_response)
         started = perf_counter_ns()
         context, kind = self._parent(environ)
-        parent = context.get(_SPAN_KEY)
         method = method_of(environ.get("REQUEST_METHOD", ""))[0]
         scheme = environ.get("wsgi.url_scheme")
         span = self._begin(
             "HTTP" if method == "_OTHER" else method,
             kind,
-            parent.get_span_context() if parent is not None else None,  # type: ignore[attr-defined]
+            context,
             partial(request_attributes, environ),
-            context=context,
             start_time=time_ns(),
         )
         request = Request(span)

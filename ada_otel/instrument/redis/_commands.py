@@ -138,14 +138,7 @@ class CommandTracing:
             span.end()
 
     def _start(self, name: str, attributes: Callable[[], dict[str, Any]], current: Context) -> trace.Span:
-        parent = current.get(_SPAN_KEY)
-        return self._begin(
-            name,
-            SpanKind.CLIENT,
-            parent.get_span_context() if parent is not None else None,  # type: ignore[attr-defined]
-            attributes,
-            context=current,
-        )
+        return self._begin(name, SpanKind.CLIENT, current, attributes)
 
 
 def _with_span(current: Context, span: trace.Span) -> Context:

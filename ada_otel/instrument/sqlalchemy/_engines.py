@@ -36,7 +36,6 @@ from opentelemetry.instrumentation.sqlcommenter_utils import _add_sql_comment
 from opentelemetry.instrumentation.utils import _get_opentelemetry_values
 from opentelemetry.metrics import get_meter
 from opentelemetry.trace import SpanKind
-from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.status import Status, StatusCode
 from sqlalchemy.engine import Engine
 
@@ -194,13 +193,11 @@ class EngineTracing:
             if facts.asks_cursor:
                 name, base = _ask_cursor(facts, context.root_connection, cursor)
             operation = _operation(statement, name, facts.vendor)
-            parent = current.get(_SPAN_KEY)
             span = self._begin(
                 operation,
                 SpanKind.CLIENT,
-                parent.get_span_context() if parent is not None else None,  # type: ignore[attr-defined]
+                current,
                 lambda: {**base, "db.query.text": statement, "db.operation.name": operation},
-                context=current,
             )
             if self._commenter and span.is_recording():
                 commented = self._comment(context.root_connection, statement, span)
@@ -229,14 +226,11 @@ class EngineTracing:
             failed("Tracing a failed connection", problem)
 
     def _connect_span(self, facts: EngineFacts, started: int) -> trace.Span:
-        current = context_api.get_current()
-        parent = current.get(_SPAN_KEY)
         return self._begin(
             "connect",
             SpanKind.CLIENT,
-            parent.get_span_context() if parent is not None else None,  # type: ignore[attr-defined]
+            context_api.get_current(),
             lambda: dict(facts.attributes),
-            context=current,
             start_time=started,
         )
 

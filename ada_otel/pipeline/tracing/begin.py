@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext, SpanKind
+from opentelemetry.trace import SpanKind
 
 from ada_otel.pipeline.tracing.provider import Tracer
 
@@ -19,10 +19,9 @@ class Begin(Protocol):
         self,
         name: str,
         kind: SpanKind,
-        parent: SpanContext | None,
+        context: Context,
         attributes: Callable[[], dict[str, Any]],
         *,
-        context: Context | None = None,
         start_time: int | None = None,
     ) -> trace_api.Span:
         """Start a span."""
@@ -37,10 +36,9 @@ def begin_with(tracer: trace_api.Tracer) -> Begin:
     def begin(
         name: str,
         kind: SpanKind,
-        parent: SpanContext | None,
+        context: Context,
         attributes: Callable[[], dict[str, Any]],
         *,
-        context: Context | None = None,
         start_time: int | None = None,
     ) -> trace_api.Span:
         return tracer.start_span(

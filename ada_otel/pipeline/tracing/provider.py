@@ -61,10 +61,9 @@ class Tracer(sdk.Tracer):
         self,
         name: str,
         kind: SpanKind,
-        parent: SpanContext | None,
+        context: Context,
         attributes: Callable[[], dict[str, Any]],
         *,
-        context: Context | None = None,
         start_time: int | None = None,
     ) -> trace_api.Span:
         """Start a span whose attributes are made only if it is recorded; for our own instrumentations.
@@ -72,11 +71,12 @@ class Tracer(sdk.Tracer):
         Args:
             name: The span's name.
             kind: Its kind.
-            parent: The parent's span context, already looked up; None or invalid for a root.
+            context: The parent context, whose span is the parent; handed to samplers and foreign processors.
             attributes: Makes the attributes: a new dict of str to str, bool, int or float.
-            context: The parent context, handed to samplers and to foreign processors.
             start_time: Nanoseconds since the epoch; now, if not given.
         """
+        current = context.get(_SPAN_KEY)
+        parent: SpanContext | None = None if current is None else current.get_span_context()  # type: ignore[attr-defined]
         if not self._direct or not self._tracer_config.is_enabled:
             return self._begin_slowly(name, kind, parent, attributes, context, start_time)
         if parent is None or not parent[5]:

@@ -131,7 +131,7 @@ def test_random_ids_differ_and_are_marked_random() -> None:
 def test_attributes_are_made_for_recorded_spans_only(sampler: Sampler, calls: int) -> None:
     made: list[int] = []
     tracer: Any = TracerProvider(sampler=sampler, shutdown_on_exit=False).get_tracer("t")
-    span = tracer.begin("s", SpanKind.CLIENT, None, _counted(made))
+    span = tracer.begin("s", SpanKind.CLIENT, Context(), _counted(made))
     assert len(made) == calls
     assert span.is_recording() == bool(calls)
 
@@ -164,7 +164,7 @@ class _Reading(Sampler):
 def test_a_custom_sampler_sees_the_attributes_and_replaces_them() -> None:
     sampler = _Reading()
     tracer: Any = TracerProvider(sampler=sampler, shutdown_on_exit=False).get_tracer("t")
-    span = tracer.begin("s", SpanKind.CLIENT, None, lambda: {"a": 1})
+    span = tracer.begin("s", SpanKind.CLIENT, Context(), lambda: {"a": 1})
     assert sampler.asked == [("s", SpanKind.CLIENT, {"a": 1}, ())]
     assert dict(span.attributes)["sampler"] == (1, "two") or dict(span.attributes)["sampler"] == [1, "two"]
     assert span.get_span_context().trace_state.to_header() == "k=v"
@@ -192,11 +192,11 @@ def test_a_disabled_scope_makes_spans_that_record_nothing_and_pass_the_parent_on
     context = trace.set_span_in_context(NonRecordingSpan(parent), Context())
     for span in (
         tracer.start_span("s", context),
-        tracer.begin("s", SpanKind.CLIENT, parent, dict, context=context),
+        tracer.begin("s", SpanKind.CLIENT, context, dict),
     ):
         assert not span.is_recording()
         assert span.get_span_context() == parent
-    assert not tracer.begin("s", SpanKind.CLIENT, None, dict).get_span_context().is_valid
+    assert not tracer.begin("s", SpanKind.CLIENT, Context(), dict).get_span_context().is_valid
 
 
 def test_a_scope_can_be_disabled_later() -> None:
