@@ -29,7 +29,7 @@ _REASONS = {
 }
 
 _PAGE = """\
-<!-- Made by `make docs` from ada_otel/settings.py. Do not edit. -->
+<!-- Made by `make docs` from ada_otel/settings/. Do not edit. -->
 # Settings
 
 ada-otel is set up by environment variables alone, read once, when the process starts. There are two kinds:

@@ -1,0 +1,117 @@
+"""Our defaults for the ``OTEL_*`` variables, and the mending of those that the SDK could not start with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+
+from ada_otel._diagnostics import report
+
+
+def apply_defaults(environ: MutableMapping[str, str] | None = None) -> None:
+    """Give the ``OTEL_*`` variables that are not set the defaults of this distribution.
+
+    A variable that the user has set is never changed, except one that the SDK could not start with:
+    that one is replaced by its default, with one warning.
+    """
+    target = os.environ if environ is None else environ
+    for name, value in _OTEL_DEFAULTS.items():
+        if not target.get(name, "").strip():
+            target[name] = value
+    for name in _PROTOCOL_VARIABLES:
+        _mend(target, name, ("http/protobuf", "grpc"), "http/protobuf")
+    for name in _ENDPOINT_VARIABLES:
+        _mend_endpoint(target, name)
+    for signal in ("traces", "metrics", "logs"):
+        _mend_exporters(target, signal)
+
+
+_OTEL_DEFAULTS = {
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_METRICS_EXPORTER": "otlp",
+    "OTEL_LOGS_EXPORTER": "otlp",
+    # Sampling is the collector's, which sees whole traces.
+    "OTEL_TRACES_SAMPLER": "parentbased_always_on",
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "http,database",
+    # A failed export of 60 s of metrics is too long for the person on call to wait.
+    "OTEL_METRIC_EXPORT_INTERVAL": "15000",
+}
+
+_PROTOCOL_VARIABLES = (
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+)
+
+_ENDPOINT_VARIABLES = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+)
+
+
+def _mend(target: MutableMapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> None:
+    value = target.get(name)
+    if value is None or value.strip() in allowed:
+        return
+    report(
+        f"setting:{name}",
+        f"{name} is {value!r}, which is not one of {', '.join(allowed)}; {default!r} is used.",
+    )
+    target[name] = default
+
+
+def _mend_exporters(target: MutableMapping[str, str], signal: str) -> None:
+    name = f"OTEL_{signal.upper()}_EXPORTER"
+    wanted = [part.strip() for part in target[name].split(",") if part.strip()]
+    known = {"otlp", "console", "none"}
+    if known.issuperset(wanted):
+        return
+    from opentelemetry.util._importlib_metadata import entry_points
+
+    known.update(found.name for found in entry_points(group=f"opentelemetry_{signal}_exporter"))
+    unknown = [part for part in wanted if part not in known]
+    if unknown:
+        usable = [part for part in wanted if part in known] or ["otlp"]
+        report(
+            f"setting:{name}",
+            f"{name} names {', '.join(map(repr, unknown))}, which is not one of {', '.join(sorted(known))}; "
+            f"{','.join(usable)!r} is used.",
+        )
+        target[name] = ",".join(usable)
+
+
+def _mend_endpoint(target: MutableMapping[str, str], name: str) -> None:
+    from urllib.parse import urlsplit
+
+    value = target.get(name, "").strip()
+    if not value:
+        return
+    problem = None
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError as error:
+        problem, port = str(error), None
+    else:
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            problem = "it needs a scheme and a host"
+    if problem is not None:
+        report(
+            f"setting:{name}",
+            f"{name} is {value!r}: {problem}. It should be an address such as http://collector:4318; "
+            "it is ignored, and the default http://localhost:4318 is used.",
+        )
+        del target[name]
+        return
+    protocol = target.get(name.replace("_ENDPOINT", "_PROTOCOL")) or target["OTEL_EXPORTER_OTLP_PROTOCOL"]
+    usual = {4317: "grpc", 4318: "http/protobuf"}.get(port or 0)
+    if usual is not None and usual != protocol.strip():
+        report(
+            f"setting:{name}:port",
+            f"{name} is {value!r}: port {port} is usually {usual}, but the protocol is {protocol}. "
+            f"If nothing arrives, set OTEL_EXPORTER_OTLP_PROTOCOL={usual} or change the port.",
+        )
