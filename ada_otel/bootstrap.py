@@ -5,6 +5,7 @@ Each step is done once per process, whoever asks first.
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _lock = threading.RLock()
+
+#: What runs beside the instrumentors. Each module has ``start(settings)``, called once per process, and
+#: may have ``attach(app)``, called with each Flask application that is handed to :func:`setup`.
+_PARTS: tuple[str, ...] = ()
 
 
 @dataclass
@@ -58,6 +63,7 @@ def setup(app: Flask | None = None) -> None:
                 from ada_otel import instrument
 
                 instrument.instrument_app(app)
+                _attach_parts(app)
 
 
 def disabled() -> bool:
@@ -118,6 +124,17 @@ def instrument_libraries(*, include_stock: bool) -> None:
         if include_stock:
             instrument.load_stock()
         instrument.load_own(current_settings())
+        for name in _PARTS:
+            with contained(f"Starting {name}"):
+                importlib.import_module(name).start(current_settings())
+
+
+def _attach_parts(app: Flask) -> None:
+    for name in _PARTS:
+        with contained(f"Attaching {name}"):
+            attach = getattr(importlib.import_module(name), "attach", None)
+            if attach is not None:
+                attach(app)
 
 
 def _configure_from_environment(**kwargs: Any) -> None:
