@@ -149,6 +149,9 @@ def test_the_index_template_fits_what_the_collector_writes(kind: str, exporter: 
         assert (aliases["level"], aliases["message"]) == ("severity_text", "body.text")
 
 
+ALERT_CLASSES = {"infrastructure", "application", "business", "security", "telemetry"}
+
+
 def test_every_alert_has_what_the_person_on_call_needs() -> None:
     alerts = [
         rule
@@ -163,6 +166,8 @@ def test_every_alert_has_what_the_person_on_call_needs() -> None:
         assert rule["labels"]["severity"] in {"critical", "warning", "info", "none"}, name
         assert rule["annotations"]["summary"], name
         assert rule["annotations"]["description"], name
+        assert rule["labels"]["class"] in ALERT_CLASSES, name
+        assert re.match(r"/d/ada-[a-z-]+(\?|$)", rule["annotations"]["dashboard"]), name
         runbook = rule["annotations"]["runbook"]
         assert (ROOT / runbook).read_text(encoding="utf-8").startswith(f"# {name}\n"), name
 
@@ -171,3 +176,10 @@ def test_every_rule_file_has_a_test_file() -> None:
     rules = {path.stem for path in (COLLECTOR / "prometheus" / "rules").glob("*.yml")}
     tests = {path.stem.removesuffix("_test") for path in (COLLECTOR / "prometheus" / "tests").glob("*.yml")}
     assert rules == tests
+
+
+def test_every_alert_is_tested_by_name() -> None:
+    tests = "".join(path.read_text("utf-8") for path in (COLLECTOR / "prometheus" / "tests").glob("*.yml"))
+    for path in (COLLECTOR / "prometheus" / "rules").glob("*.yml"):
+        for name in re.findall(r"- alert: (\w+)", path.read_text("utf-8")):
+            assert f'alertname="{name}"' in tests or f"alertname: {name}" in tests, name
