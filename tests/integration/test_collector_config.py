@@ -14,24 +14,23 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ada_otel import _sentry_dsn
-from tests.support.collector import BASE, COLLECTOR, SENTRY, Collector, Sent, eventually, free_port, get_json
+from tests.support.collector import BASE, COLLECTOR, SENTRY, Collector, Sent, eventually, get_json
+from tests.support.ports import free_port
+from tests.support.servers import or_skip
 from tools.builds.go import build
-from tools.builds.targets import ALERTMANAGER, OTELCOL, PROMETHEUS
-from tools.errors import ToolError
+from tools.builds.targets import OTELCOL, PROMETHEUS
 from tools.stack import Stack, free_ports
 
 pytestmark = pytest.mark.integration
-
-Started = TypeVar("Started")
 
 DSN = {
     "ADA_SENTRY_OTLP_ENDPOINT": "http://127.0.0.1:9/api/1/integration/otlp",
@@ -39,30 +38,15 @@ DSN = {
 }
 
 
-def _or_skip(start: Callable[[], Started]) -> Started:
-    """What ``start`` gives; without what it needs the test is skipped with the reason, and fails in CI."""
-    try:
-        return start()
-    except ToolError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
-
-
 @pytest.fixture(scope="module")
 def program() -> Path:
     """The collector of collector/distribution."""
-    return _or_skip(lambda: build(OTELCOL)) / "otelcol"
+    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 @pytest.fixture(scope="module")
 def promtool() -> Path:
-    return _or_skip(lambda: build(PROMETHEUS)) / "promtool"
-
-
-@pytest.fixture(scope="module")
-def amtool() -> Path:
-    return _or_skip(lambda: build(ALERTMANAGER)) / "amtool"
+    return or_skip(lambda: build(PROMETHEUS)) / "promtool"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +55,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     running = Stack(folder, ports=free_ports(), servers=["elasticsearch", "prometheus"])
     try:
-        _or_skip(running.up)
+        or_skip(running.up)
         yield running
     finally:
         running.down()
@@ -392,23 +376,3 @@ def test_prometheus_takes_its_configuration_and_the_rules_do_what_they_say(
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "SUCCESS" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("labels", "receivers"),
-    [
-        ("alertname=Watchdog severity=none", "deadmansswitch"),
-        ("alertname=OtelCollectorDown severity=critical", "pagerduty,slack"),
-        ("severity=warning", "slack"),
-    ],
-)
-def test_alertmanager_routes_by_severity(amtool: Path, labels: str, receivers: str) -> None:
-    config = str(COLLECTOR / "alertmanager" / "alertmanager.yml")
-    check = subprocess.run(
-        [str(amtool), "check-config", config], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert check.returncode == 0, check.stdout + check.stderr
-    verify = f"--verify.receivers={receivers}"
-    command = [str(amtool), "config", "routes", "test", f"--config.file={config}", verify, *labels.split()]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -30,6 +29,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode, format_trace_id
 from typing_extensions import Self
 
+from tests.support.ports import free_port
+
 COLLECTOR = Path(__file__).resolve().parents[2] / "collector"
 BASE = COLLECTOR / "otelcol.yaml"
 SENTRY = COLLECTOR / "otelcol.sentry.yaml"
@@ -53,13 +54,6 @@ def get_json(url: str, **parameters: str) -> Any:
     query = "?" + urllib.parse.urlencode(parameters) if parameters else ""
     with urllib.request.urlopen(url + query, timeout=10) as answer:
         return json.load(answer)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Collector:
