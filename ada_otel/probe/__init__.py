@@ -1,0 +1,1 @@
+"""``ada-otel probe``: asks addresses as a load balancer does, and reports the answers as metrics."""
