@@ -37,14 +37,14 @@ $(UV):
 
 $(VENV)/.dependencies: requirements/dev.txt | $(UV)
 	@echo '== installing the pinned packages (about a minute the first time)'
-	@$(UV) pip install --quiet --python $(PY) --requirement requirements/dev.txt
+	@$(UV) pip install --quiet --compile-bytecode --python $(PY) --requirement requirements/dev.txt
 	@touch $@
 
 # The tests and the demo run what users install: the built wheel.
 $(VENV)/.wheel: $(SOURCES) README.md LICENSE $(VENV)/.dependencies
 	@echo '== building and installing the wheel'
 	@rm -rf dist && $(UV) build --quiet --wheel --python $(PY) --out-dir dist .
-	@$(UV) pip install --quiet --python $(PY) --no-deps --reinstall dist/*.whl
+	@$(UV) pip install --quiet --compile-bytecode --python $(PY) --no-deps --reinstall dist/*.whl
 	@touch $@
 
 setup: $(VENV)/.wheel
@@ -70,8 +70,8 @@ test-oldest: setup
 	@echo '== installing the oldest supported versions'
 	@$(UV) venv --quiet --allow-existing --python 3.10 .venv-oldest 2>/dev/null \
 	  || $(UV) venv --quiet --allow-existing --python $(PY) .venv-oldest
-	@$(UV) pip install --quiet --python .venv-oldest --requirement requirements/oldest.txt
-	@$(UV) pip install --quiet --python .venv-oldest --no-deps --reinstall dist/*.whl
+	@$(UV) pip install --quiet --compile-bytecode --python .venv-oldest --requirement requirements/oldest.txt
+	@$(UV) pip install --quiet --compile-bytecode --python .venv-oldest --no-deps --reinstall dist/*.whl
 	.venv-oldest/bin/pytest tests/unit --ignore-glob='*/test_tools_*' --ignore-glob='*/test_co*' \
 	  --ignore=tests/unit/test_docs.py --ignore=tests/unit/test_example_ada.py \
 	  --ignore=tests/unit/test_benchmarks.py --ignore=tests/unit/analysis \
@@ -105,7 +105,7 @@ docs: setup
 	@$(PY) -m tools.docs
 
 requirements: $(UV)
-	$(UV) pip compile --quiet --universal --python-version 3.10 --extra config-file --extra analysis --no-annotate --no-header \
+	$(UV) pip compile --quiet --universal --python-version 3.10 --extra config-file --extra analysis --extra ai --extra dashboards --no-annotate --no-header \
 	  requirements/dev.in pyproject.toml --output-file requirements/dev.txt
 	$(UV) pip compile --quiet --python-version 3.10 --resolution lowest-direct --extra config-file --extra analysis --no-annotate \
 	  --no-header requirements/oldest.in pyproject.toml --output-file requirements/oldest.txt

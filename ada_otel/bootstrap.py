@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ada_otel import settings as _settings
@@ -21,17 +20,17 @@ _lock = threading.RLock()
 
 #: What runs beside the instrumentors. Each module has ``start(settings)``, called once per process, and
 #: may have ``attach(app)``, called with each Flask application that is handed to :func:`setup`.
-_PARTS: tuple[str, ...] = ()
+_PARTS: tuple[str, ...] = ("ada_otel.observers", "ada_otel.web", "ada_otel.business")
 
 
-@dataclass
 class _State:
     """What has been done in this process."""
 
-    settings: _settings.Settings | None = None
-    attempted: bool = False
-    configured: bool = False
-    instrumented: bool = False
+    def __init__(self) -> None:
+        self.settings: _settings.Settings | None = None
+        self.attempted = False
+        self.configured = False
+        self.instrumented = False
 
 
 _state = _State()

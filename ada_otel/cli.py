@@ -18,6 +18,8 @@ from ada_otel._version import __version__
 #: The module of each sub-command.
 COMMANDS: dict[str, str] = {
     "logs": "ada_otel.analysis.command",
+    "performance": "ada_otel.performance.command",
+    "probe": "ada_otel.probe.command",
     "sentry-bridge": "ada_otel.sentry_bridge.command",
 }
 

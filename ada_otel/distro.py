@@ -7,10 +7,11 @@ place as :func:`ada_otel.setup`; see :mod:`ada_otel.bootstrap`.
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # untyped upstream
-from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 from opentelemetry.util._importlib_metadata import EntryPoint
 
 from ada_otel import bootstrap, instrument
@@ -36,12 +37,51 @@ class AdaDistro(BaseDistro):  # type: ignore[misc]  # BaseDistro is untyped
             instrument.load_entry_point(entry_point, **kwargs)
 
 
-class AdaConfigurator(_OTelSDKConfigurator):
-    """Starts the SDK with our defaults; an error leaves the app without telemetry, never without a start."""
+class AdaConfigurator:
+    """Starts the SDK with our defaults; an error leaves the app without telemetry, never without a start.
 
-    def _configure(self, **kwargs: Any) -> None:
+    The launcher only makes it and calls it. The SDK's base class would import the SDK before the settings are
+    known.
+    """
+
+    def configure(self, **kwargs: Any) -> None:
+        """Start the SDK.
+
+        Args:
+            **kwargs: What the launcher hands over; ``auto_instrumentation_version`` at least.
+        """
         bootstrap.prepare()
+        if not bootstrap.disabled():
+            _import_resources()
         bootstrap.configure_sdk(**kwargs)
+
+
+class _LazyPsutil:
+    """Takes psutil's place in the SDK, and imports it when it is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        import psutil
+
+        return getattr(psutil, name)
+
+
+def _import_resources() -> None:
+    """Import the SDK's resources without psutil, which only the process's detector uses: 6 ms of each start.
+
+    Done here and not in ``setup``, because no other thread may look for psutil meanwhile; under the launcher
+    the app has not begun.
+    """
+    if "psutil" in sys.modules or "opentelemetry.sdk.resources" in sys.modules:
+        return
+    with contained("Importing the SDK's resources"):
+        if find_spec("psutil") is None:
+            return
+        sys.modules["psutil"] = None  # type: ignore[assignment]  # documented: an import then fails
+        try:
+            from opentelemetry.sdk import resources
+        finally:
+            del sys.modules["psutil"]
+        resources.psutil = _LazyPsutil()  # type: ignore[assignment]  # answers as the module does
 
 
 def pre_instrument() -> None:

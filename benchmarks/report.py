@@ -32,6 +32,10 @@ variant after the other, so that what else the machine does hits all alike. All 
 - Metrics are sent once per block.
 - Stock makes one span more per query than ada-otel, "connect", for taking a connection out of the pool.
   ada-otel's log records carry file, function and line, which stock leaves out by default.
+- Log lines of traces that are not sampled are sent all the same, and metrics count every request: that is the
+  floor of the case with 1 %.
+- `opentelemetry-instrument` imports its own code and the API twice, before and in the app's process, whatever
+  distribution it starts: that is the floor of the start.
 
 {date}; {processor}, {cores} cores, {system}; Python {python}; load average {load};
 up to {rounds} rounds of {requests_per_round} requests, half of both over HTTP.

@@ -24,7 +24,7 @@ _FEATURE = Attribute(
 _FILE_TYPE = Attribute(
     "ada.upload.type",
     "Media type without parameters.",
-    bound="the 30 most usual; others are by their top level, application/other",
+    bound="the 30 most usual; others are by their top level, application/other; unknown",
 )
 
 BUSINESS: tuple[Metric, ...] = (
@@ -169,7 +169,13 @@ BUSINESS: tuple[Metric, ...] = (
         (Attribute("ada.session.end_reason", "Why.", values=("sign_out", "expired", "replaced", "other")),),
     ),
     Metric(
-        "ada.sessions.active", "observable_gauge", "{session}", "User sessions that are open.", "business", ()
+        "ada.sessions.active",
+        "observable_gauge",
+        "{session}",
+        "User sessions that are open, on this host or, with Redis, on all hosts. One worker of a host "
+        "reports it for all: aggregate by max, never by sum.",
+        "business",
+        (),
     ),
     Metric(
         "ada.session.duration",
@@ -184,7 +190,9 @@ BUSINESS: tuple[Metric, ...] = (
         "ada.users.active",
         "observable_gauge",
         "{user}",
-        "Distinct users within the window, estimated; the same number from every worker that can see it.",
+        "Distinct users within the window, estimated with a standard error of 1.6 %, on this host or, with "
+        "Redis, on all hosts (0.8 %). One worker of a host reports it for all: "
+        "aggregate by max, never by sum.",
         "business",
         (Attribute("ada.window", "The window.", values=("5m", "1h", "1d")),),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ada_otel.catalogue._common import ERROR_TYPE
+from ada_otel.catalogue._common import ERROR_TYPE, FAST_PATH
 from ada_otel.catalogue._model import Attribute, Metric
 
 _SYSTEM = Attribute("db.system.name", "The database product.", bound="the products that the app uses")
@@ -16,9 +16,7 @@ _ADDRESS = Attribute(
     "server.address", "Host of the database.", bound="one per engine or client", optional=True
 )
 _PORT = Attribute("server.port", "Its port.", bound="one per engine or client", optional=True)
-_POOL = Attribute(
-    "db.client.connection.pool.name", "Host, port and database of the engine.", bound="one per engine"
-)
+_POOL = Attribute("db.client.connection.pool.name", "As `pool.name` of the usage.", bound="one per engine")
 
 DATABASE: tuple[Metric, ...] = (
     Metric(
@@ -36,15 +34,20 @@ DATABASE: tuple[Metric, ...] = (
             ERROR_TYPE,
         ),
         buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0),
+        on_request=FAST_PATH,
     ),
     Metric(
         "db.client.connections.usage",
         "observable_up_down_counter",
         "connections",
-        "Connections of the pool, in use and idle.",
+        "The number of connections that are currently in state described by the state attribute.",
         "database",
         (
-            Attribute("pool.name", "Address of the database.", bound="one per engine"),
+            Attribute(
+                "pool.name",
+                "The pool's logging name, or the URL of its engine without user.",
+                bound="one per engine",
+            ),
             Attribute("state", "Of a connection.", values=("idle", "used")),
         ),
     ),
@@ -55,6 +58,7 @@ DATABASE: tuple[Metric, ...] = (
         "The most connections that the pool may open.",
         "database",
         (_POOL,),
+        on_request=FAST_PATH,
     ),
     Metric(
         "db.client.connection.pending_requests",
@@ -63,6 +67,7 @@ DATABASE: tuple[Metric, ...] = (
         "Requests that wait for a connection of the pool.",
         "database",
         (_POOL,),
+        on_request=FAST_PATH,
     ),
     Metric(
         "db.client.connection.timeouts",
@@ -71,6 +76,7 @@ DATABASE: tuple[Metric, ...] = (
         "Requests that waited for a connection in vain.",
         "database",
         (_POOL,),
+        on_request=FAST_PATH,
     ),
     Metric(
         "ada.cache.lookups",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ada_otel.catalogue._common import BYTES, ERROR_TYPE, SECONDS
+from ada_otel.catalogue._common import BYTES, ERROR_TYPE, FAST_PATH, SECONDS
 from ada_otel.catalogue._model import Attribute, Metric
 
 _METHOD = Attribute("http.request.method", "A method of RFC 9110 or PATCH, or _OTHER.", bound="ten values")
@@ -64,6 +64,7 @@ HTTP: tuple[Metric, ...] = (
             ERROR_TYPE,
         ),
         buckets=BYTES,
+        on_request=FAST_PATH,
     ),
     Metric(
         "http.server.response.body.size",
@@ -80,5 +81,28 @@ HTTP: tuple[Metric, ...] = (
             ERROR_TYPE,
         ),
         buckets=BYTES,
+        on_request=FAST_PATH,
+    ),
+    Metric(
+        "http.client.request.duration",
+        "histogram",
+        "s",
+        "Duration of HTTP client requests.",
+        "http",
+        (
+            _METHOD,
+            Attribute("server.address", "The host that was called.", bound="the hosts that the app calls"),
+            Attribute("server.port", "Its port.", bound="one per host", optional=True),
+            Attribute(
+                "http.response.status_code",
+                "Absent when there was no response.",
+                bound="status codes that those hosts use",
+                optional=True,
+            ),
+            _VERSION,
+            ERROR_TYPE,
+        ),
+        buckets=SECONDS,
+        on_request="a stock instrumentation of an HTTP client that the app uses, of `requests` for instance",
     ),
 )

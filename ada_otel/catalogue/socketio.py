@@ -9,6 +9,11 @@ _NAMESPACE = Attribute(
     "socketio.namespace", "The namespace.", bound="the namespaces that the app handles; others are _OTHER"
 )
 _EVENT = Attribute("socketio.event", "The event.", bound="the events that the app handles; others are _OTHER")
+_MESSAGE = Attribute(
+    "socketio.event",
+    "The event; _ACK for an acknowledgement.",
+    bound="the events that the app handles, and the first 100 that it emits; others are _OTHER",
+)
 _TRANSPORT = Attribute("socketio.transport", "Of the connection.", values=("polling", "websocket"))
 
 SOCKETIO: tuple[Metric, ...] = (
@@ -44,14 +49,25 @@ SOCKETIO: tuple[Metric, ...] = (
         "socketio",
         (
             _NAMESPACE,
-            Attribute("socketio.disconnect.reason", "Why.", bound="reasons of python-socketio"),
+            Attribute(
+                "socketio.disconnect.reason",
+                "Why.",
+                values=(
+                    "client disconnect",
+                    "server disconnect",
+                    "ping timeout",
+                    "transport close",
+                    "transport error",
+                    "_OTHER",
+                ),
+            ),
         ),
     ),
     Metric(
         "socketio.server.event.duration",
         "histogram",
         "s",
-        "Duration of event handlers.",
+        "Duration of event handlers, connect and disconnect included.",
         "socketio",
         (
             _NAMESPACE,
@@ -68,7 +84,7 @@ SOCKETIO: tuple[Metric, ...] = (
         "socketio",
         (
             _NAMESPACE,
-            _EVENT,
+            _MESSAGE,
             DIRECTION,
         ),
     ),

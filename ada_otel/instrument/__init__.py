@@ -1,4 +1,4 @@
-"""Instrumentations: ours for Flask, SQLAlchemy, Redis and logging, and the stock ones for everything else.
+"""Instrumentations: ours for Flask, SQLAlchemy, Redis, logging and structlog; the stock ones for the rest.
 
 One that fails is reported once, by name, with the reason, and stops no other.
 """
@@ -9,6 +9,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from ada_otel import bootstrap
 from ada_otel._diagnostics import raising, report
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["OWN", "instrument_app", "load_entry_point", "load_own", "load_stock"]
 
 #: The stock instrumentors, by entry point name, whose place ours take.
-OWN = ("flask", "logging", "redis", "sqlalchemy")
+OWN = ("flask", "logging", "redis", "socketio", "sqlalchemy", "structlog")
 
 _CLASSES = {
     "flask": "FlaskInstrumentor",
     "redis": "RedisInstrumentor",
+    "socketio": "SocketIOInstrumentor",
     "sqlalchemy": "SQLAlchemyInstrumentor",
 }
 
@@ -54,7 +56,12 @@ def load_stock() -> None:
 
 
 def load_entry_point(entry_point: EntryPoint, **kwargs: Any) -> None:
-    """Start one stock instrumentor; a library that is not installed is passed over without a word."""
+    """Start one stock instrumentor; a library that is not installed is passed over without a word.
+
+    That of system metrics is left out where our observers report under the same names.
+    """
+    if entry_point.name == "system_metrics" and bootstrap.current_settings().observers:
+        return
 
     def start() -> None:
         instrumentor = entry_point.load()()
@@ -79,11 +86,13 @@ def instrument_app(app: Flask) -> None:
 
 
 def _start_own(name: str, settings: Settings) -> None:
-    if name == "logging":
-        from ada_otel.logs import bridge
+    if name in ("logging", "structlog"):
+        from ada_otel import logs
 
-        if settings.logs:
-            bridge.install(settings.log_level)
+        if name == "logging":
+            logs.start(settings)
+        else:
+            logs.start_structlog()
         return
     module = importlib.import_module(f"ada_otel.instrument.{name}")
     instrumentor = getattr(module, _CLASSES[name])()

@@ -8,6 +8,7 @@ reader, the OTLP/HTTP exporters and the end of the process.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from ada_otel.pipeline import exit as process_exit
 from ada_otel.pipeline.export import otlp, stats
 from ada_otel.pipeline.export.batch import BatchLogRecordProcessor, BatchSpanProcessor
+from ada_otel.pipeline.export.delivery import Delivers
 from ada_otel.pipeline.logging import LoggerProvider
 from ada_otel.pipeline.metrics import MeterProvider, PeriodicReader
 from ada_otel.pipeline.tracing import TracerProvider
@@ -123,14 +125,18 @@ def _flusher(provider: Any) -> Callable[[float], object]:
     """Shut a provider down within the seconds that are left."""
 
     def flush(seconds: float) -> None:
-        millis = seconds * 1e3
+        deadline = time.monotonic() + seconds
         if isinstance(provider, MeterProvider):
-            provider.shutdown(timeout_millis=millis)
+            for reader in provider._metric_readers:
+                exporter = getattr(reader, "_exporter", None)
+                if isinstance(exporter, Delivers):
+                    exporter.hurry(deadline)  # an export that waits for its next try would use it all up
+            provider.shutdown(timeout_millis=seconds * 1e3)
             return
         # The other providers' shutdown takes no time limit; that of our processors does.
         for part in _processors(provider):
             if isinstance(part, (BatchSpanProcessor, BatchLogRecordProcessor)):
-                part.shutdown(timeout_millis=int(millis))
+                part.shutdown(timeout_millis=int(max(0.0, deadline - time.monotonic()) * 1e3))
         provider.shutdown()
 
     return flush

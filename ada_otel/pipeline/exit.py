@@ -7,7 +7,8 @@ signal, after the app's own handlers. Where each way is caught:
   runs after all non-daemon threads have ended and while daemon threads still live;
 * SIGTERM, where the app has no handler of its own: ours flushes, then lets the signal have its default
   effect. A handler of the app is left alone; if it ends the process, ``atexit`` runs;
-* ``os._exit`` of a multiprocessing or billiard (Celery) child: the finalizers that these run before it.
+* ``os._exit`` of a multiprocessing or billiard child: the finalizers that these run before it;
+* ``os._exit`` of a child of Celery's prefork pool, which runs none: Celery's ``worker_process_shutdown``.
 
 Nothing can be done about SIGKILL and a bare ``os._exit``; the disk spool is for those.
 """
@@ -134,12 +135,21 @@ class _Exit:
         os.kill(os.getpid(), number)
 
     def _watch_children(self) -> None:
-        """Flush in a multiprocessing child: this hook runs after its fork, the finalizer at its end."""
+        """Flush in a multiprocessing child: this hook runs after its fork, the finalizer at its end.
+
+        The launcher comes before the app imports these modules; so a child looks for them again.
+        """
         for name in _FINALIZING:
             module = sys.modules.get(name)
             if module is not None:
                 with contained(f"Watching {name}"):
                     module.register_after_fork(self, _finalize_in_child)
+        signals = sys.modules.get("celery.signals")
+        if signals is not None:
+            with contained("Watching Celery's children"):
+                signals.worker_process_shutdown.connect(
+                    _at_end_of_celery_child, weak=False, dispatch_uid="ada-otel"
+                )
 
     def _renew(self) -> None:
         self._begun = False
@@ -154,6 +164,10 @@ def _finalize_in_child(process: _Exit) -> None:
         if module is not None:
             # The lowest priority: after the app's own finalizers, which may still record.
             module.Finalize(None, process.run, exitpriority=-1000)
+
+
+def _at_end_of_celery_child(**_kwargs: Any) -> None:
+    _process.run()
 
 
 def _keep_interrupted() -> None:

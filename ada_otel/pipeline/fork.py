@@ -16,8 +16,10 @@ import logging  # noqa: F401
 import os
 import random  # noqa: F401
 import sys
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ada_otel._diagnostics import contained
@@ -25,6 +27,11 @@ from ada_otel._diagnostics import contained
 _pid = os.getpid()
 _parts: list[weakref.WeakMethod[Callable[[], Any]]] = []
 _getpid = os.getpid
+
+#: The most seconds that a fork waits for a block that must not be cut in two.
+_LONGEST_WAIT = 5.0
+
+_whole = threading.RLock()
 
 
 def on_fork(renew: Callable[[], Any]) -> None:
@@ -46,6 +53,33 @@ def check_pid() -> None:
     """
     if _getpid() != _pid:
         _renew_all()
+
+
+@contextmanager
+def no_fork() -> Iterator[None]:
+    """Let a fork wait until the block is left; for what a thread of ours may import.
+
+    A module that one thread is importing while another forks stays half imported in the child for ever, and
+    whoever imports it there waits for a thread that does not exist. Never wait for the network in the block.
+    A fork that skips Python's hooks does not wait.
+    """
+    with _whole:
+        yield
+
+
+def _before_fork() -> None:
+    _whole.acquire(timeout=_LONGEST_WAIT)
+
+
+def _after_in_parent() -> None:
+    with suppress(RuntimeError):  # it was not ours: the wait was too long
+        _whole.release()
+
+
+def _after_in_child() -> None:
+    global _whole  # noqa: PLW0603  # as _pid
+    _whole = threading.RLock()
+    _renew_all()
 
 
 def _renew_all() -> None:
@@ -78,4 +112,4 @@ def _chain_uwsgi() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -29,6 +30,24 @@ def level(text: str) -> str:
     return word
 
 
+def level_or_off(text: str) -> str:
+    """Parse the name of a stdlib logging level, or ``off``."""
+    if text.strip().lower() in _FALSE | {"none"}:
+        return "off"
+    try:
+        return level(text)
+    except ValueError as wanted:
+        raise ValueError(f"off, or {wanted}") from None
+
+
+def log_file(text: str) -> str:
+    """Parse the path of the log file; ``true`` is the usual one, and ``false`` is none."""
+    word = text.strip().lower()
+    if word in _TRUE:
+        return "logs/ada_app.log"
+    return "" if word in _FALSE else text.strip()
+
+
 def seconds(text: str) -> float:
     """Parse a length of time in seconds, from 0 to one hour."""
     try:
@@ -53,3 +72,80 @@ def count(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """Make a parser for one of several words."""
+
+    def parse(text: str) -> str:
+        word = text.strip().lower()
+        if word not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return word
+
+    return parse
+
+
+def endpoints(text: str) -> tuple[tuple[str, str, int], ...]:
+    """Parse ``name=host:port,…`` into names, hosts and ports; an IPv6 address is in brackets."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, address = part.partition("=")
+        host, _, port = address.strip().rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not name.strip() or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError("a list like database=db.internal:5432,mail=[::1]:25")
+        found.append((name.strip(), host, int(port)))
+    if len(found) > 20:
+        raise ValueError("at most 20 dependencies")
+    return tuple(found)
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Make a parser for a number within bounds."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Parse a list of words with commas between; ``none`` is the empty list."""
+    found = tuple(filter(None, (part.strip().lower() for part in text.split(","))))
+    return () if found == ("none",) else found
+
+
+def path(text: str) -> str:
+    """Parse the path of a page, without a slash at its end."""
+    found = text.rstrip("/")
+    if not found.startswith("/") or any(mark in found for mark in "?#<> "):
+        raise ValueError("a path like /health")
+    return found
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Parse a list of addresses and networks."""
+    try:
+        return tuple(
+            ip_network(part, strict=False)
+            for part in filter(None, (part.strip() for part in text.split(",")))
+        )
+    except ValueError:
+        raise ValueError("a list of addresses and networks like 10.1.0.0/16,fd00::/8") from None
+
+
+def name_prefix(text: str) -> str:
+    """Parse the beginning of Prometheus names; ``none`` is the empty one, ``auto`` is left to the caller."""
+    word = text.strip()
+    if word == "none":
+        return ""
+    if not word.replace("_", "a").isalnum() or not word.isascii() or word[0].isdigit():
+        raise ValueError("auto, none, or letters, digits and _ after a letter")
+    return word

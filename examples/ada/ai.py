@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import requests
 
+from ada_otel import business
+
 from .settings import Settings
 
 
@@ -29,6 +31,15 @@ def complete(settings: Settings, prompt: str) -> Completion:
     Raises:
         AiError: it is away, too slow, refuses, or answers something else than a completion.
     """
+    with business.ai_operation(model=settings.ai_model, kind="chat", provider="ada") as operation:
+        completion = _ask(settings, prompt)
+        operation.tokens(input=completion.input_tokens, output=completion.output_tokens)
+        tokens = completion.input_tokens + completion.output_tokens
+        operation.cost(tokens * settings.ai_price_per_million_tokens / 1e6, "USD")
+    return completion
+
+
+def _ask(settings: Settings, prompt: str) -> Completion:
     headers = {"Authorization": f"Bearer {settings.ai_api_key}"} if settings.ai_api_key else {}
     try:
         response = requests.post(

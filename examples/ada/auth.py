@@ -12,6 +12,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from werkzeug.security import check_password_hash, generate_password_hash
 
+from ada_otel import business
+
 from .cache import cache
 from .database import database
 from .errors import ApiError, json_object, text_field
@@ -44,7 +46,9 @@ def signed_in_user(permission: str | None = None) -> User:
         raise ApiError(401, "not_signed_in", "Sign in first.")
     if user.disabled:
         raise ApiError(403, "disabled", "This account is disabled.")
+    business.session_active(session["session_id"], user.id)
     if permission is not None and not user.may(permission):
+        business.permission_denied(permission)
         log.warning("permission denied", user_id=user.id, permission=permission)
         raise ApiError(403, "permission_denied", f"This account lacks the permission {permission!r}.")
     return user
@@ -59,6 +63,7 @@ def sign_in() -> ResponseReturnValue:
     password = text_field(body, "password", 200)
     attempts = f"sign-in:{name}"
     if cache().attempts(attempts) >= settings.sign_in_failures:
+        business.rate_limited("sign_in")
         log.warning("sign-in rate limited", user_name=name)
         answer = {"error": "rate_limited", "message": "Too many failed attempts; try again later."}
         return answer, 429, {"Retry-After": str(settings.sign_in_window_seconds)}
@@ -67,13 +72,16 @@ def sign_in() -> ResponseReturnValue:
     right = check_password_hash(user.password_hash if user else _nobodys_hash(), password)
     if user is None or not right:
         cache().add_attempt(attempts, settings.sign_in_window_seconds)
+        business.sign_in_failed("wrong_password")
         log.warning("sign-in failed", user_name=name, reason="wrong name or password")
         raise ApiError(401, "wrong_password", "Wrong name or password.")
     if user.disabled:
+        business.sign_in_failed("disabled")
         log.warning("sign-in failed", user_name=name, reason="disabled")
         raise ApiError(403, "disabled", "This account is disabled.")
     session.clear()
     session.update(user_id=user.id, session_id=uuid.uuid4().hex, started_at=time.time())
+    business.session_started(user.id, session["session_id"])
     log.info("signed in", user_id=user.id)
     return {"id": user.id, "name": user.name}
 
@@ -83,6 +91,7 @@ def sign_out() -> ResponseReturnValue:
     """End the session: 204, also when there is none."""
     if "user_id" in session:
         seconds = round(time.time() - session.get("started_at", time.time()), 3)
+        business.session_ended(session["session_id"])
         log.info("signed out", user_id=session["user_id"], session_seconds=seconds)
     session.clear()
     return "", 204

@@ -7,6 +7,8 @@ import logging
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
+from ada_otel import business
+
 from .ai import AiError, complete
 from .auth import signed_in_user
 from .database import database
@@ -33,6 +35,7 @@ def chat() -> ResponseReturnValue:
     settings: Settings = current_app.config["ADA"]
     user = signed_in_user("chat")
     prompt = text_field(json_object(), "text", 2000)
+    business.feature_used("chat")
     room = f"ai-{user.id}"
     save_message(room, user.id, prompt)
     try:

@@ -10,6 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import undefer
 from werkzeug.utils import secure_filename
 
+from ada_otel import business
+
 from .auth import signed_in_user
 from .database import database
 from .errors import ApiError
@@ -65,6 +67,7 @@ def download(file_id: int) -> ResponseReturnValue:
         kept = db.scalar(mine)
     if kept is None:
         raise ApiError(404, "no_such_file", f"There is no file {file_id}.")
+    business.feature_used("download")
     disposition = {"Content-Disposition": f'attachment; filename="{kept.filename}"'}
     return Response(kept.content, content_type=kept.content_type, headers=disposition)
 

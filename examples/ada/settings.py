@@ -31,6 +31,8 @@ class Settings:
     ai_api_key: str = ""
     ai_model: str = "ada-small"
     ai_timeout_seconds: float = 5.0
+    ai_price_per_million_tokens: float = 2.0
+    """In US dollars."""
     secret_key: str = DEVELOPMENT_SECRET_KEY
     app_version: str = "1.0.0"
     log_level: str = "INFO"
@@ -62,6 +64,9 @@ class Settings:
             ai_api_key=env.get("AI_API_KEY", default.ai_api_key),
             ai_model=env.get("AI_MODEL") or default.ai_model,
             ai_timeout_seconds=_number(env, "AI_TIMEOUT_SECONDS", float, default.ai_timeout_seconds, 0.01),
+            ai_price_per_million_tokens=_number(
+                env, "AI_PRICE_PER_MILLION_TOKENS", float, default.ai_price_per_million_tokens, 0
+            ),
             secret_key=env.get("SECRET_KEY") or default.secret_key,
             app_version=env.get("APP_VERSION") or default.app_version,
             log_level=(env.get("LOG_LEVEL") or default.log_level).upper(),

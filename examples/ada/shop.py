@@ -9,6 +9,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import CursorResult, select, update
 
+from ada_otel import business
+
 from .auth import signed_in_user
 from .cache import cache
 from .database import database
@@ -33,6 +35,7 @@ def _as_json(item: Item) -> dict[str, Any]:
 def list_items() -> ResponseReturnValue:
     """Items, by ``?search=`` and ``?limit=``: 200; 400 bad input. ``X-Cache`` says hit, miss or bypass."""
     search = request.args.get("search", "").strip()
+    business.feature_used("search" if search else "browse")
     if len(search) > 100:
         raise ApiError(400, "bad_field", "'search' must have at most 100 characters.")
     limit = whole_number(request.args.get("limit", "20"), "limit", 1, 100)
@@ -75,6 +78,7 @@ def purchase() -> ResponseReturnValue:
         if item is None:
             raise ApiError(404, "no_such_item", f"There is no item {item_id}.")
         if cast("CursorResult[Any]", taken).rowcount == 0:
+            business.purchase_failed("sold_out")
             log.warning("purchase refused", item_id=item_id, quantity=quantity, reason="sold out")
             raise ApiError(409, "sold_out", f"There are not {quantity} of {item.title!r} left.")
         bought = Purchase(
@@ -86,6 +90,7 @@ def purchase() -> ResponseReturnValue:
         )
         db.add(bought)
         db.commit()
+    business.purchase(bought.total_cents / 100, bought.currency)
     log.info(
         "purchase", purchase_id=bought.id, item_id=item_id, quantity=quantity, total_cents=bought.total_cents
     )

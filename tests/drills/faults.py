@@ -69,13 +69,16 @@ class Collector:
     requests: list[Request] = field(default_factory=list)
     accepted: list[Request] = field(default_factory=list)
 
+    def messages(self, path: str) -> list[Any]:
+        """The accepted OTLP messages of one path."""
+        return [request.message() for request in list(self.accepted) if request.path == path]
+
     def spans(self) -> list[Any]:
         """All accepted spans."""
         return [
             span
-            for request in list(self.accepted)
-            if request.path == "/v1/traces"
-            for block in request.message().resource_spans
+            for message in self.messages("/v1/traces")
+            for block in message.resource_spans
             for scope in block.scope_spans
             for span in scope.spans
         ]
@@ -88,12 +91,30 @@ class Collector:
         """The bodies of all accepted log records."""
         return [
             record.body.string_value
-            for request in list(self.accepted)
-            if request.path == "/v1/logs"
-            for block in request.message().resource_logs
+            for message in self.messages("/v1/logs")
+            for block in message.resource_logs
             for scope in block.scope_logs
             for record in scope.log_records
         ]
+
+    def totals(self, metric: str) -> dict[str, int]:
+        """The last value of a cumulative counter, or count of a histogram, by ``service.instance.id``.
+
+        Series of one process are added up; what another process counted is in another row.
+        """
+        last: dict[tuple[str, str], int] = {}
+        for message in self.messages("/v1/metrics"):
+            for block in message.resource_metrics:
+                instance = _instance(block.resource)
+                for scope in block.scope_metrics:
+                    for found in scope.metrics:
+                        for point in _points(found) if found.name == metric else ():
+                            series = str(sorted(str(pair) for pair in point.attributes))
+                            last[instance, series] = _count(point)
+        totals: dict[str, int] = {}
+        for (instance, _), count in last.items():
+            totals[instance] = totals.get(instance, 0) + count
+        return totals
 
     def wait_for(self, ready: Callable[[], bool], seconds: float = 10) -> bool:
         """Wait until ``ready()``, and say whether it came to that."""
@@ -129,6 +150,19 @@ def collector(mode: str | Answer = "healthy") -> Iterator[Collector]:
         ended.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+def _instance(resource: Any) -> str:
+    found = [pair.value.string_value for pair in resource.attributes if pair.key == "service.instance.id"]
+    return found[0] if found else ""
+
+
+def _points(metric: Any) -> Any:
+    return getattr(metric, metric.WhichOneof("data")).data_points
+
+
+def _count(point: Any) -> int:
+    return int(point.count if hasattr(point, "count") else point.as_int)
 
 
 @contextmanager

@@ -57,15 +57,36 @@ def record(name):
     counter.add(1)
 """
 
+#: The same by the public way in: the pipeline as it is really assembled, with all instrumentations.
+ASSEMBLED = """
+import logging, os, signal, sys, threading, time
+import ada_otel
+ada_otel.setup()
+from opentelemetry import metrics, trace
+tracer, lines = trace.get_tracer("drill"), logging.getLogger("drill")
+counter = metrics.get_meter("drill").create_counter("drill.count")
+
+def record(name):
+    tracer.start_span(name).end()
+    lines.info(name)
+    counter.add(1)
+"""
+
 
 class Program:
-    """A running program."""
+    """A running program: ``setup``, which is one of the above, then ``source``."""
 
     def __init__(
-        self, source: str, folder: Path, endpoint: str, python: str = sys.executable, **environment: str
+        self,
+        source: str,
+        folder: Path,
+        endpoint: str,
+        python: str = sys.executable,
+        setup: str = SETUP,
+        **environment: str,
     ) -> None:
         path = folder / "program.py"
-        path.write_text(SETUP + source)
+        path.write_text(setup + source)
         self.process = subprocess.Popen(
             [python, str(path)],
             cwd=folder,

@@ -6,7 +6,6 @@ import collections
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 from tests.drills.faults import collector
 from tests.drills.programs import SETUP, environment_of
 from tests.drills.report import LONG, figures
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.drill
 
@@ -32,12 +32,6 @@ def app(environ, start_response):
 )
 
 REQUESTS = 2000 if LONG else 200
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def get(port: int, path: str) -> None:

@@ -55,38 +55,44 @@ print("RESULT", json.dumps({
 leaving._process.budget = 0.2
 """
 
-KINDS = ["refused", "black_hole", "503", "drip", "retry-after"]
+KINDS = ["refused", "black_hole", "503", "drip", "retry-after", "slow", "flapping"]
 
 
 def test_recording_costs_the_same_whatever_the_collector_does(tmp_path: Path) -> None:
-    seconds, rounds = (20, 5) if LONG else (2, 2)
+    """Interleaved, and each run is compared with the healthy one of its own round."""
+    seconds, rounds = (20, 9) if LONG else (1, 1)
+    kinds = KINDS if LONG else ["refused", "black_hole", "flapping"]
     found = collections.defaultdict(list)
     for _ in range(rounds):
-        for kind in ["healthy", *KINDS]:  # interleaved: the machine's own drift hits all alike
+        for kind in ["healthy", *kinds]:
             with sick(kind) as endpoint:
                 program = Program(f"SECONDS = {seconds}\n" + LOAD, tmp_path, endpoint)
                 out, err = program.process.communicate(timeout=seconds + 60)
                 assert "RESULT" in out, err
                 found[kind].append(json.loads(out.split("RESULT")[1]))
-                assert (
-                    err.count("Telemetry was dropped") <= 3
-                )  # one a minute, and the last words of two signals
-    healthy = statistics.median(result["cpu_us"] for result in found["healthy"])
+                # One a minute, and the last words of two signals.
+                assert err.count("Telemetry was dropped") <= 3
     for kind, results in found.items():
-        cpu = statistics.median(result["cpu_us"] for result in results)
-        p99 = statistics.median(result["wall_p99_us"] for result in results)
+        ratios = sorted(
+            result["cpu_us"] / healthy["cpu_us"]
+            for result, healthy in zip(results, found["healthy"], strict=True)
+        )
+        p99 = sorted(result["wall_p99_us"] for result in results)
         figures(
             "outage, cost of recording",
             collector=kind,
             requests=sum(result["requests"] for result in results),
-            cpu_us=round(cpu, 1),
-            cpu_against_healthy=round(cpu / healthy, 3),
-            wall_p99_us=round(p99),
+            cpu_us=round(statistics.median(result["cpu_us"] for result in results), 1),
+            cpu_against_healthy=round(statistics.median(ratios), 3),
+            cpu_against_healthy_range=[round(ratios[0], 3), round(ratios[-1], 3)],
+            wall_p99_us=round(statistics.median(p99)),
+            wall_p99_us_range=[round(p99[0]), round(p99[-1])],
             wall_max_us=round(max(result["wall_max_us"] for result in results)),
             rss_mib=round(max(result["rss_mib"] for result in results), 1),
         )
-        assert cpu < 1.3 * healthy  # the report holds the figure; this bound only catches a broken build
-        assert p99 < 50_000
+        # In one short round the machine's own noise is larger; it only catches a broken build.
+        assert statistics.median(ratios) < (1.05 if LONG else 2)
+        assert p99[0] < 50_000
 
 
 FLOOD = """

@@ -1,27 +1,15 @@
-"""A small OTLP/HTTP receiver on loopback, which keeps what it was sent; for tests that run a process.
+"""A small OTLP/HTTP receiver on loopback, which reads out what it was sent; for tests that run a process.
 
 It is a stand-in: the tests in tests/integration use the real collector.
 """
 
 from __future__ import annotations
 
-import gzip
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-_REQUESTS: dict[str, Any] = {
-    "/v1/traces": ExportTraceServiceRequest,
-    "/v1/metrics": ExportMetricsServiceRequest,
-    "/v1/logs": ExportLogsServiceRequest,
-}
+from tests.drills.faults import Collector, collector
 
 
 def value(any_value: Any) -> Any:
@@ -39,15 +27,36 @@ def attributes(pairs: Any) -> dict[str, Any]:
     return {pair.key: value(pair.value) for pair in pairs}
 
 
-@dataclass
 class Received:
     """All that arrived, in order of arrival."""
 
-    endpoint: str = ""
-    traces: list[ExportTraceServiceRequest] = field(default_factory=list)
-    metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
-    logs: list[ExportLogsServiceRequest] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
+    def __init__(self, server: Collector) -> None:
+        self._server = server
+
+    @property
+    def endpoint(self) -> str:
+        """The base address to send to."""
+        return self._server.endpoint
+
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        """The headers of each request, in lower case."""
+        return [request.headers for request in list(self._server.accepted)]
+
+    @property
+    def traces(self) -> list[Any]:
+        """Each ``ExportTraceServiceRequest``."""
+        return self._server.messages("/v1/traces")
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Each ``ExportMetricsServiceRequest``."""
+        return self._server.messages("/v1/metrics")
+
+    @property
+    def logs(self) -> list[Any]:
+        """Each ``ExportLogsServiceRequest``."""
+        return self._server.messages("/v1/logs")
 
     def resources(self) -> list[dict[str, Any]]:
         """The resource attributes of each block of spans."""
@@ -122,35 +131,5 @@ def _number(point: Any) -> Any:
 @contextmanager
 def otlp_receiver() -> Iterator[Received]:
     """Listen on a free loopback port for as long as the block lasts."""
-    received = Received()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            kind = _REQUESTS.get(self.path)
-            if kind is not None:
-                message = kind.FromString(body)
-                getattr(received, self.path.rsplit("/", 1)[1]).append(message)
-                received.headers.append({name.lower(): text for name, text in self.headers.items()})
-            self.send_response(200 if kind is not None else 404)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    received.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield received
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with collector() as server:
+        yield Received(server)

@@ -96,7 +96,7 @@ def _shape(received: Received) -> dict[str, Any]:
         "points": {
             (name, attributes): number
             for (name, attributes, _instance), number in received.points().items()
-            if not name.startswith("otel.")
+            if name.startswith(("http.", "db."))
         },
     }
 

@@ -14,12 +14,14 @@ import flask
 from opentelemetry.instrumentation.flask import FlaskInstrumentor as _StockFlaskInstrumentor
 
 from ada_otel.instrument import _conventions
-from ada_otel.instrument.flask import _middleware
+from ada_otel.instrument._fallback import fast_part
 
 if TYPE_CHECKING:
     from flask import Flask
 
 __all__ = ["FlaskInstrumentor"]
+
+_middleware = fast_part("ada_otel.instrument.flask._middleware", "flask")
 
 
 class FlaskInstrumentor(_StockFlaskInstrumentor):
@@ -28,7 +30,7 @@ class FlaskInstrumentor(_StockFlaskInstrumentor):
     _instance = None
 
     def _instrument(self, **kwargs: Any) -> None:
-        if not _conventions.fast():
+        if _middleware is None or not _conventions.fast():
             super()._instrument(**kwargs)  # type: ignore[no-untyped-call]
             return
         self._original_flask = flask.Flask
@@ -42,7 +44,8 @@ class FlaskInstrumentor(_StockFlaskInstrumentor):
             app: The application.
             **options: The keyword arguments of the stock ``FlaskInstrumentor.instrument_app``.
         """
-        if _conventions.fast() and not getattr(app, "_is_instrumented_by_opentelemetry", False):
+        instrumented = getattr(app, "_is_instrumented_by_opentelemetry", False)
+        if _middleware is not None and _conventions.fast() and not instrumented:
             _middleware.install(app, options)
         else:
             _StockFlaskInstrumentor.instrument_app(app, **options)
@@ -50,7 +53,7 @@ class FlaskInstrumentor(_StockFlaskInstrumentor):
     @staticmethod
     def uninstrument_app(app: Flask) -> None:
         """Take the instrumentation off one application."""
-        if _middleware.remove(app):
+        if _middleware is not None and _middleware.remove(app):
             return
         if not hasattr(app, "_teardown_request"):
             # Stock sets this in instrument_app only, and then fails on applications made after instrument().

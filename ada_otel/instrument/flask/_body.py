@@ -9,15 +9,16 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
 
-class _NotesError(Protocol):
+class _Noting(Protocol):
     error: BaseException | None
+    sent: int
 
 
 class StreamedBody:
     """A streamed body: the span is current while it is made, and ends when it is done or dropped."""
 
     def __init__(
-        self, body: Iterable[bytes], context: Context, request: _NotesError, finish: Callable[[], None]
+        self, body: Iterable[bytes], context: Context, request: _Noting, finish: Callable[[], None]
     ) -> None:
         self._body = body
         self._next: Iterator[bytes] = iter(body)
@@ -31,7 +32,8 @@ class StreamedBody:
     def __next__(self) -> bytes:
         token = context_api.attach(self._context)
         try:
-            return next(self._next)
+            piece = next(self._next)
+            self._request.sent += len(piece)
         except StopIteration:
             self._end()
             raise
@@ -39,6 +41,8 @@ class StreamedBody:
             self._request.error = error
             self._end()
             raise
+        else:
+            return piece
         finally:
             context_api.detach(token)
 

@@ -20,11 +20,13 @@ from opentelemetry import metrics, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.instrumentation import flask as stock
+from opentelemetry.instrumentation.flask import (
+    _excluded_urls_from_env,  # noqa: F401  # read from the module, where tests set it; here to fail early
+)
 from opentelemetry.instrumentation.flask.version import __version__ as _stock_version
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.instrumentation.wsgi import default_response_propagation_setter, wsgi_getter
 from opentelemetry.propagators.composite import CompositePropagator
-from opentelemetry.semconv._incubating.metrics.http_metrics import create_http_server_active_requests
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -32,12 +34,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.http import parse_excluded_urls
 
+from ada_otel import catalogue
 from ada_otel._diagnostics import contained, failed
 from ada_otel.instrument.flask._attributes import method_of, protocol_version, request_attributes
 from ada_otel.instrument.flask._body import StreamedBody
 from ada_otel.instrument.flask._commenter import COMMENTER_KEY, request_tags
 from ada_otel.instrument.flask._headers import request_capture, response_capture
-from ada_otel.instrument.flask._status import bind_duration, set_status, without_empty
+from ada_otel.instrument.flask._status import bind_metrics, declared_size, set_status, without_empty
 from ada_otel.pipeline.metrics import bind
 from ada_otel.pipeline.tracing.begin import begin_with
 
@@ -47,8 +50,12 @@ if TYPE_CHECKING:
 #: The scope of the stock instrumentation: what reads its telemetry goes on working.
 SCOPE = "opentelemetry.instrumentation.flask"
 
-#: Bounds in seconds; semantic conventions, http.server.request.duration.
-DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+#: In the order of :class:`~ada_otel.instrument.flask._status.RequestMetrics`.
+_HISTOGRAMS = (
+    "http.server.request.duration",
+    "http.server.request.body.size",
+    "http.server.response.body.size",
+)
 
 _STATE = "ada_otel.request"
 _EMPTY = Context()
@@ -57,7 +64,7 @@ _EMPTY = Context()
 class Request:
     """What is known of one request while it is served."""
 
-    __slots__ = ("error", "route", "span", "status", "streamed", "tags")
+    __slots__ = ("error", "length", "route", "sent", "span", "status", "streamed", "tags")
 
     def __init__(self, span: trace.Span) -> None:
         self.span = span
@@ -65,6 +72,9 @@ class Request:
         self.status: str | None = None
         self.error: BaseException | None = None
         self.streamed = False
+        #: The response's Content-Length, and the bytes that a streamed one has sent so far.
+        self.length: str | None = None
+        self.sent = 0
         self.tags: dict[str, str] | None = None
 
 
@@ -78,20 +88,15 @@ class Middleware:
         self.app = app
         self.wsgi_app: Callable[..., Iterable[bytes]] = app.wsgi_app
         self._begin = begin_with(tracer)
-        duration = meter.create_histogram(
-            "http.server.request.duration",
-            unit="s",
-            description="Duration of HTTP server requests.",
-            explicit_bucket_boundaries_advisory=DURATION_BOUNDS,
-        )
-        active = create_http_server_active_requests(meter)
+        histograms = [catalogue.create(meter, catalogue.metric(name)) for name in _HISTOGRAMS]
+        active = catalogue.create(meter, catalogue.metric("http.server.active_requests"))
         # One handle per set of attributes; the sets are few (routes, not paths), and the caches bounded.
         self._active = lru_cache(256)(
             lambda method, scheme: bind(
                 active, without_empty({"http.request.method": method, "url.scheme": scheme})
             )
         )
-        self._duration = lru_cache(2048)(partial(bind_duration, duration))
+        self._metrics = lru_cache(2048)(partial(bind_metrics, histograms))
         self._request_hook = options.get("request_hook")
         self._response_hook = options.get("response_hook")
         excluded = options.get("excluded_urls")
@@ -207,6 +212,9 @@ class Middleware:
     ) -> Any:
         try:
             request.status = status
+            for name, text in headers:
+                if len(name) == 14 and name.lower() == "content-length":
+                    request.length = text
             span = request.span
             propagator = get_global_response_propagator()
             if propagator is not None:
@@ -235,8 +243,17 @@ class Middleware:
             active.add(-1)
             version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
             raised = type(error).__qualname__ if error is not None and request.status is None else None
-            handle = self._duration(method, scheme, version, request.route, request.status, raised)
-            handle.record((perf_counter_ns() - started) / 1e9, None, span.get_span_context())
+            context = span.get_span_context()
+            measures = self._metrics(method, scheme, version, request.route, request.status, raised)
+            measures.duration.record((perf_counter_ns() - started) / 1e9, None, context)
+            received = environ.get("CONTENT_LENGTH")
+            if received and (size := declared_size(received)) is not None:
+                measures.request_size.record(size, None, context)
+            size = (
+                request.sent if request.length is None and request.streamed else declared_size(request.length)
+            )
+            if size is not None and method != "HEAD":
+                measures.response_size.record(size, None, context)
             if error is not None and span.is_recording():
                 if raised is not None:
                     span.set_attribute("error.type", raised)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace.status import Status, StatusCode
@@ -34,16 +35,34 @@ def _status_code(text: str) -> int:
     return code if code >= 0 else _INVALID_STATUS
 
 
-def bind_duration(
-    histogram: metrics.Histogram,
+class RequestMetrics(NamedTuple):
+    """The histograms of one set of attributes."""
+
+    duration: BoundHistogram
+    request_size: BoundHistogram
+    response_size: BoundHistogram
+
+
+def bind_metrics(
+    histograms: Sequence[metrics.Histogram],
     method: str,
     scheme: str | None,
     version: str,
     route: str | None,
     status: str | None,
     raised: str | None,
-) -> BoundHistogram:
-    """Tie the duration histogram to one set of attributes; ``status`` is a WSGI status line, if any."""
+) -> RequestMetrics:
+    """Tie the histograms to one set of attributes.
+
+    Args:
+        histograms: In the order of :class:`RequestMetrics`.
+        method: ``http.request.method``.
+        scheme: ``url.scheme``.
+        version: ``network.protocol.version``.
+        route: ``http.route``.
+        status: A WSGI status line, if a response was begun.
+        raised: ``error.type``, if none was.
+    """
     found: dict[str, Any] = {
         "http.request.method": method,
         "url.scheme": scheme,
@@ -58,7 +77,13 @@ def bind_duration(
             found["http.response.status_code"] = code
         if code >= 500 or code < 100:
             found["error.type"] = text
-    return bind(histogram, without_empty(found))
+    kept = without_empty(found)
+    return RequestMetrics(*(bind(histogram, kept) for histogram in histograms))
+
+
+def declared_size(text: str | None) -> int | None:
+    """The number of bytes that a ``Content-Length`` says; ``None`` for none, or for nonsense."""
+    return int(text) if text and text.isdecimal() else None
 
 
 def without_empty(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from opentelemetry.instrumentation.redis import RedisInstrumentor as _StockRedisInstrumentor
+from opentelemetry.instrumentation.redis.version import __version__ as _stock_version
+from opentelemetry.metrics import get_meter
 
 from ada_otel.instrument import _conventions
-from ada_otel.instrument.redis import _commands
+from ada_otel.instrument._fallback import fast_part
 
 __all__ = ["RedisInstrumentor"]
+
+_commands = fast_part("ada_otel.instrument.redis._commands", "redis")
+
+_SCOPE = "opentelemetry.instrumentation.redis"
 
 
 class RedisInstrumentor(_StockRedisInstrumentor):
@@ -24,6 +30,7 @@ class RedisInstrumentor(_StockRedisInstrumentor):
     def _instrument(self, **kwargs: Any) -> None:
         # The stock code wraps every client class, sync, async and cluster; the sync ones are then ours.
         super()._instrument(**kwargs)
-        if _conventions.fast():
+        if _commands is not None and _conventions.fast():
             tracer = self._get_tracer(**kwargs)  # type: ignore[no-untyped-call]
-            _commands.replace(tracer, kwargs.get("request_hook"), kwargs.get("response_hook"))
+            meter = get_meter(_SCOPE, _stock_version, kwargs.get("meter_provider"))
+            _commands.replace(tracer, meter, kwargs.get("request_hook"), kwargs.get("response_hook"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from functools import lru_cache
+from time import perf_counter
 from typing import Any
 
 import redis
@@ -27,24 +28,33 @@ from opentelemetry.instrumentation.redis.util import (
     _format_command_args,
 )
 from opentelemetry.instrumentation.utils import unwrap
+from opentelemetry.metrics import Meter
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.status import Status, StatusCode
 from wrapt import wrap_function_wrapper
 
+from ada_otel._diagnostics import failed
+from ada_otel.cache import Lookups
 from ada_otel.instrument._conventions import SUPPRESS_KEYS
+from ada_otel.instrument._operations import Durations, histogram, redis_operation
+from ada_otel.observers import targets
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 
 _FACTS = "_ada_otel_attributes"
+_DURATIONS = "_ada_otel_durations"
+#: Commands whose answer says whether something was there.
+_LOOKUPS = frozenset({"GET", "GETEX", "HGET", "MGET"})
+_PIPELINE = "PIPELINE"
 # The stock function looks at the client only for a command without a name.
 _NO_CLIENT: Any = None
 
 Hook = Callable[..., None] | None
 
 
-def replace(tracer: trace.Tracer, request_hook: Hook, response_hook: Hook) -> None:
+def replace(tracer: trace.Tracer, meter: Meter, request_hook: Hook, response_hook: Hook) -> None:
     """Put our tracing in the place of the stock wrappers of ``redis.Redis`` and its pipelines."""
-    tracing = CommandTracing(tracer, request_hook, response_hook)
+    tracing = CommandTracing(tracer, meter, request_hook, response_hook)
     for owner, method in (
         (redis.Redis, "execute_command"),
         (redis.client.Pipeline, "execute"),
@@ -58,8 +68,10 @@ def replace(tracer: trace.Tracer, request_hook: Hook, response_hook: Hook) -> No
 class CommandTracing:
     """The wrappers, and what they share."""
 
-    def __init__(self, tracer: trace.Tracer, request_hook: Hook, response_hook: Hook) -> None:
+    def __init__(self, tracer: trace.Tracer, meter: Meter, request_hook: Hook, response_hook: Hook) -> None:
         self._begin = begin_with(tracer)
+        self._histogram = histogram(meter)
+        self._lookups = Lookups(meter, "redis")
         self._drops = drops_children_with(tracer)
         self._hooked = request_hook is not None or response_hook is not None
         self._request_hook = request_hook
@@ -73,7 +85,7 @@ class CommandTracing:
         if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]):
             return call(*args, **kwargs)
         if self._drops(current) and not self._hooked:
-            return call(*args, **kwargs)
+            return self._timed(call, client, args, kwargs, None)
         first = args[0] if args else None
         name, text = _described(first, len(args)) if type(first) is str and first else _describe(client, args)
         span = self._start(
@@ -87,7 +99,7 @@ class CommandTracing:
         try:
             if self._request_hook is not None:
                 _execute_hook(self._request_hook, span, client, args, kwargs)
-            response = call(*args, **kwargs)
+            response = self._timed(call, client, args, kwargs, span)
             if name == "redis.search" and span.is_recording():
                 _add_search_attributes(span, response, args)
             if self._response_hook is not None:
@@ -109,7 +121,7 @@ class CommandTracing:
         if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]):
             return call(*args, **kwargs)
         if self._drops(current) and not self._hooked:
-            return call(*args, **kwargs)
+            return self._timed(call, client, args, kwargs, None, getattr(client, "command_stack", []))
         commands, text, name = _build_span_meta_data_for_pipeline(client)
         length = len(commands)
         span = self._start(
@@ -120,7 +132,7 @@ class CommandTracing:
         token = context_api.attach(_with_span(current, span))
         response = None
         try:
-            response = call(*args, **kwargs)
+            response = self._timed(call, client, args, kwargs, span, commands)
         except redis.WatchError:
             # Losing a race for a watched key is a normal outcome.
             if self._response_hook is not None:
@@ -136,6 +148,87 @@ class CommandTracing:
         finally:
             context_api.detach(token)
             span.end()
+
+    def _timed(
+        self,
+        call: Callable[..., Any],
+        client: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        span: trace.Span | None,
+        commands: list[Any] | None = None,
+    ) -> Any:
+        """Run a command, or a pipeline of ``commands``, and record its duration and lookups."""
+        failure: BaseException | None = None
+        response = None
+        started = perf_counter()
+        try:
+            response = call(*args, **kwargs)
+        except BaseException as error:
+            failure = error
+            raise
+        else:
+            return response
+        finally:
+            seconds = perf_counter() - started
+            try:
+                self._measure(client, args, commands, response, failure, seconds, span)
+            except Exception as error:
+                failed("Measuring a Redis command", error)
+
+    def _measure(
+        self,
+        client: Any,
+        args: tuple[Any, ...],
+        commands: list[Any] | None,
+        response: Any,
+        failure: BaseException | None,
+        seconds: float,
+        span: trace.Span | None,
+    ) -> None:
+        # With the span's context at hand, nothing has to look for it.
+        context = None if span is None else span.get_span_context()
+        if commands is None:
+            operation = redis_operation(args[0]) if args and type(args[0]) is str else "_OTHER"
+            if failure is None and operation in _LOOKUPS:
+                self._count(operation, response, context)
+        else:
+            operation = _PIPELINE
+            if isinstance(failure, redis.WatchError):
+                failure = None  # to lose a race for a watched key is a normal outcome
+            elif failure is None and isinstance(response, list):
+                self._count_all(commands, response, context)
+        self._durations(client).of(operation, failure).record(seconds, None, context)
+
+    def _count_all(self, commands: list[Any], responses: list[Any], context: Any) -> None:
+        for command, response in zip(commands, responses, strict=False):
+            first = (command.args if hasattr(command, "args") else command[0])[0]
+            operation = redis_operation(first) if type(first) is str else ""
+            if operation in _LOOKUPS and not isinstance(response, Exception):
+                self._count(operation, response, context)
+
+    def _count(self, operation: str, response: Any, context: Any) -> None:
+        if operation != "MGET":
+            (self._lookups.misses if response is None else self._lookups.hits).add(1, None, context)
+        elif isinstance(response, list):
+            missed = response.count(None)
+            if missed:
+                self._lookups.misses.add(missed, None, context)
+            if len(response) > missed:
+                self._lookups.hits.add(len(response) - missed, None, context)
+
+    def _durations(self, client: Any) -> Durations:
+        pool = getattr(client, "connection_pool", None)
+        found = getattr(pool, _DURATIONS, None)
+        if found is not None and found[0] is self:
+            kept: Durations = found[1]
+            return kept
+        address = _address(client)
+        made = Durations(self._histogram, {"db.system.name": "redis", **address})
+        targets.note("redis", address.get("server.address"), address.get("server.port"))
+        with contextlib.suppress(AttributeError):
+            setattr(pool, _DURATIONS, (self, made))
+        return made
 
     def _start(self, name: str, attributes: Callable[[], dict[str, Any]], current: Context) -> trace.Span:
         return self._begin(name, SpanKind.CLIENT, current, attributes)

@@ -7,14 +7,20 @@ With the stable conventions, which are this distribution's default, engines are 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor as _StockSQLAlchemyInstrumentor
 
 from ada_otel.instrument import _conventions
-from ada_otel.instrument.sqlalchemy import _engines, _stock
+from ada_otel.instrument._fallback import fast_part
+
+if TYPE_CHECKING:
+    from ada_otel.instrument.sqlalchemy._engines import EngineTracing
 
 __all__ = ["SQLAlchemyInstrumentor"]
+
+_engines = fast_part("ada_otel.instrument.sqlalchemy._engines", "sqlalchemy")
+_stock = fast_part("ada_otel.instrument.sqlalchemy._stock", "sqlalchemy")
 
 
 class SQLAlchemyInstrumentor(_StockSQLAlchemyInstrumentor):
@@ -24,22 +30,26 @@ class SQLAlchemyInstrumentor(_StockSQLAlchemyInstrumentor):
     """
 
     _instance = None
-    _tracing: _engines.EngineTracing | None = None
+    _tracing: EngineTracing | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Give the versions that are traced; the tests run the lowest and the highest."""
         return ("sqlalchemy >= 1.4.0, < 2.2.0",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        if _conventions.fast():
-            self._tracing = _engines.EngineTracing(kwargs)
-            self._tracing.install()
-        else:
+        if _stock is None:
+            super()._instrument(**kwargs)  # type: ignore[no-untyped-call]
+        elif _engines is None or not _conventions.fast():
             _stock.instrument(**kwargs)
-
-    def _uninstrument(self, **_kwargs: Any) -> None:
-        tracing, self._tracing = self._tracing, None
-        if tracing is None:
-            _stock.uninstrument()
         else:
+            tracing = self._tracing = _engines.EngineTracing(kwargs)
+            tracing.install()
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        tracing, self._tracing = self._tracing, None
+        if tracing is not None:
             tracing.remove()
+        elif _stock is None:
+            super()._uninstrument(**kwargs)  # type: ignore[no-untyped-call]
+        else:
+            _stock.uninstrument()

@@ -15,12 +15,13 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from time import time_ns
+from time import perf_counter, time_ns
 from typing import Any
 
 import sqlalchemy
 from opentelemetry import context as context_api
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.instrumentation._semconv import (
     _get_schema_url_for_signal_types,
     _OpenTelemetryStabilitySignalType,
@@ -38,15 +39,21 @@ from opentelemetry.metrics import get_meter
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ada_otel._diagnostics import failed
 from ada_otel.instrument._conventions import SUPPRESS_KEYS
+from ada_otel.instrument._operations import Durations, histogram, sql_operation
 from ada_otel.instrument.sqlalchemy._pools import PoolUsage
 from ada_otel.instrument.sqlalchemy._stock import SCOPE, STOCK_VERSION
+from ada_otel.observers import targets
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 
 _DATABASE, _HTTP = _StabilityMode.DATABASE, _StabilityMode.HTTP
 _FACTS = "_ada_otel_facts"
+#: Databases that take no offence at a connection without a word. MySQL and MariaDB do: after 100 of them they
+#: refuse the host (``max_connect_errors``).
+_PORTS = {"postgresql": 5432, "mssql": 1433, "microsoft.sql_server": 1433, "oracle": 1521, "oracle.db": 1521}
 #: The dialect's ways to run a statement.
 _EXECUTING = ("do_execute", "do_executemany", "do_execute_no_params")
 #: Statements whose operation is remembered; texts longer than this are not worth holding.
@@ -98,6 +105,7 @@ class EngineTracing:
         self._commenter_options: dict[str, Any] = options.get("commenter_options") or {}
         self._comment_in_attribute = bool(options.get("enable_attribute_commenter", False))
         self._usage = PoolUsage(meter)
+        self._duration = histogram(meter)
         self._dialects: list[weakref.ref[Any]] = []
         self._initializing: set[int] = set()
         self._connect: Callable[..., Any] = Engine.connect
@@ -115,6 +123,8 @@ class EngineTracing:
             try:
                 return original(engine, *args, **kwargs)
             except BaseException as error:
+                if isinstance(error, PoolTimeoutError):
+                    self._usage.timed_out(engine)
                 self._connect_failed(facts, started, error)
                 raise
 
@@ -164,30 +174,54 @@ class EngineTracing:
         dialect.initialize = untraced_initialize
 
     def _traced(self, execute: Callable[..., Any], facts: EngineFacts) -> Callable[..., Any]:
+        durations = Durations(self._duration, facts.attributes)
+
         @functools.wraps(execute)
         def traced(cursor: Any, statement: str, *rest: Any, **named: Any) -> Any:
+            current = context_api.get_current()
+            if (
+                current.get(SUPPRESS_KEYS[0])
+                or current.get(SUPPRESS_KEYS[1])
+                or (self._initializing and threading.get_ident() in self._initializing)
+            ):
+                return execute(cursor, statement, *rest, **named)
             context = named.get("context") or (rest[-1] if rest else None)
-            span, statement = self._start(facts, cursor, statement, context)
-            if span is None:
-                return execute(cursor, statement, *rest, **named)
+            span, commented = self._start(facts, cursor, statement, context, current)
+            failure: BaseException | None = None
+            started = perf_counter()
             try:
-                return execute(cursor, statement, *rest, **named)
-            except Exception as error:
-                span.set_status(Status(StatusCode.ERROR, str(error)))
+                return execute(cursor, commented, *rest, **named)
+            except BaseException as error:
+                failure = error
                 raise
             finally:
-                span.end()
+                self._end(span, durations, statement, perf_counter() - started, failure)
 
         return traced
 
+    def _end(
+        self,
+        span: trace.Span | None,
+        durations: Durations,
+        statement: str,
+        seconds: float,
+        failure: BaseException | None,
+    ) -> None:
+        try:
+            duration = durations.of(sql_operation(statement), failure)
+            duration.record(seconds, None, None if span is None else span.get_span_context())
+            if span is not None:
+                if isinstance(failure, Exception):
+                    span.set_status(Status(StatusCode.ERROR, str(failure)))
+                span.end()
+        except Exception as error:
+            failed("Ending a statement's span", error)
+
     def _start(
-        self, facts: EngineFacts, cursor: Any, statement: str, context: Any
+        self, facts: EngineFacts, cursor: Any, statement: str, context: Any, current: Context
     ) -> tuple[trace.Span | None, str]:
         try:
-            current = context_api.get_current()
-            if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]) or self._drops(current):
-                return None, statement
-            if self._initializing and threading.get_ident() in self._initializing:
+            if self._drops(current):
                 return None, statement
             name, base = facts.name, facts.attributes
             if facts.asks_cursor:
@@ -239,6 +273,7 @@ class EngineTracing:
         setattr(engine, _FACTS, facts)
         self._wrap(engine.dialect, facts)
         self._usage.add(engine)
+        _note_target(engine.url, facts.vendor)
         return facts
 
     def _comment(self, conn: Any, statement: str, span: trace.Span) -> str:
@@ -262,6 +297,12 @@ def _ask_cursor(facts: EngineFacts, conn: Any, cursor: Any) -> tuple[str | None,
     if "server.address" not in base:
         base = _get_attributes_from_cursor_or_conn(facts.vendor, conn, cursor, base, _DATABASE, _HTTP)
     return name, base
+
+
+def _note_target(url: Any, vendor: str) -> None:
+    """Have the database's address tried now and then, where that does no harm."""
+    if vendor in _PORTS:
+        targets.note("database", url.host, url.port or _PORTS[vendor])
 
 
 def _suppressed() -> bool:

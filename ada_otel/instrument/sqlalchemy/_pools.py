@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from opentelemetry.instrumentation.sqlalchemy.engine import _get_attributes_from_engine
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
-from opentelemetry.semconv.metrics import MetricInstruments
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
-from ada_otel.instrument.sqlalchemy._stock import USAGE_DESCRIPTION
+from ada_otel import catalogue
 from ada_otel.pipeline.fork import on_fork
 
 #: Listening to a pool costs 14 µs a query: these are looked at instead.
@@ -26,17 +25,28 @@ _COUNTABLE = (QueuePool, SingletonThreadPool, StaticPool)
 
 
 class PoolUsage:
-    """``db.client.connections.usage``: connections in use and idle, per pool."""
+    """What is in use and idle, per pool; and of queue pools the limit, who waits, and who waited in vain."""
 
     def __init__(self, meter: Meter) -> None:
         self._engines: weakref.WeakKeyDictionary[Engine, _Counts | None] = weakref.WeakKeyDictionary()
         self._stopped = False
-        meter.create_observable_up_down_counter(
-            MetricInstruments.DB_CLIENT_CONNECTIONS_USAGE,
-            callbacks=[self._observe],
-            unit="connections",
-            description=USAGE_DESCRIPTION,
-        )
+        self._timeouts: weakref.WeakKeyDictionary[Engine, int] = weakref.WeakKeyDictionary()
+        on_fork(self._renew)
+        for name, observe in (
+            ("db.client.connections.usage", self._observe),
+            ("db.client.connection.max", self._observe_max),
+            ("db.client.connection.pending_requests", self._observe_pending),
+            ("db.client.connection.timeouts", self._observe_timeouts),
+        ):
+            catalogue.create(meter, catalogue.metric(name), [observe])
+
+    def _renew(self) -> None:
+        # The parent's timeouts are the parent's to report.
+        self._timeouts = weakref.WeakKeyDictionary()
+
+    def timed_out(self, engine: Engine) -> None:
+        """Count a request that waited for a connection in vain."""
+        self._timeouts[engine] = self._timeouts.get(engine, 0) + 1
 
     def add(self, engine: Engine) -> None:
         """Report an engine's pool from now on; held weakly."""
@@ -72,6 +82,39 @@ class PoolUsage:
             name = _get_attributes_from_engine(engine)
             yield Observation(idle, {**name, "state": "idle"})
             yield Observation(used, {**name, "state": "used"})
+
+    def _queue_pools(self) -> Iterator[tuple[Engine, Any, dict[str, Any]]]:
+        if self._stopped:
+            return
+        seen: set[int] = set()
+        for engine in list(self._engines):
+            pool: Any = engine.pool
+            if isinstance(pool, QueuePool) and id(pool) not in seen:
+                seen.add(id(pool))
+                name = _get_attributes_from_engine(engine)["pool.name"]
+                yield engine, pool, {"db.client.connection.pool.name": name}
+
+    def _observe_max(self, _options: CallbackOptions) -> Iterable[Observation]:
+        for _engine, pool, name in self._queue_pools():
+            if pool._max_overflow >= 0:  # -1 is no limit
+                yield Observation(pool.size() + pool._max_overflow, name)
+
+    def _observe_pending(self, _options: CallbackOptions) -> Iterable[Observation]:
+        for _engine, pool, name in self._queue_pools():
+            waiting = _waiting(pool)
+            if waiting is not None:
+                yield Observation(waiting, name)
+
+    def _observe_timeouts(self, _options: CallbackOptions) -> Iterable[Observation]:
+        for engine, _pool, name in self._queue_pools():
+            yield Observation(self._timeouts.get(engine, 0), name)
+
+
+def _waiting(pool: Any) -> int | None:
+    """Threads that wait for a connection; ``None`` where the queue has no such condition, as asyncio's."""
+    condition = getattr(pool._pool, "not_empty", None)
+    waiters = getattr(condition, "_waiters", None)
+    return None if waiters is None else len(waiters)
 
 
 def _count(pool: Any) -> tuple[int, int]:

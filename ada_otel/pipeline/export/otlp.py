@@ -20,7 +20,7 @@ from ada_otel.pipeline.export import preferences, stats
 from ada_otel.pipeline.export.delivery import Delivery
 from ada_otel.pipeline.export.halves import halves_of_metrics, points_of_metrics
 from ada_otel.pipeline.export.target import Signal, Target, from_environment
-from ada_otel.pipeline.fork import on_fork
+from ada_otel.pipeline.fork import no_fork, on_fork
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
@@ -67,8 +67,8 @@ class _Exporter:
         return self._deliver(list(items), time.monotonic() + within, once=once)
 
     def send_body(self, body: bytes, within: float) -> Outcome:
-        """Send a body that is encoded already, as the spool holds it."""
-        return self._ready_sender().send(body, within)
+        """Send a body that is encoded already, as the spool holds it, in one attempt, when it is due."""
+        return self._ready_sender().send(body, within, once=True)
 
     def encode(self, items: Any) -> bytes:
         """The request body for ``items``."""
@@ -79,7 +79,7 @@ class _Exporter:
         if not items:
             return done
         try:
-            body = self.encode(items)
+            body = self._encoded(items)
         except Exception as error:
             return self._not_encoded(items, error, deadline, once=once)
         outcome = self._send(body, deadline, once=once)
@@ -96,6 +96,10 @@ class _Exporter:
             done.drop("rejected", len(items))
             done.error = outcome.error
         return done
+
+    def _encoded(self, items: Any) -> bytes:
+        with no_fork():  # the encoder is imported with the first batch, the stock one with the first fallback
+            return self.encode(items)
 
     def _send(self, body: bytes, deadline: float, *, once: bool = False) -> Outcome:
         sender = self._ready_sender()
@@ -128,12 +132,20 @@ class _Exporter:
     def _ready_sender(self) -> Sender:
         with self._making:
             if self._sender is None:
-                from ada_otel.pipeline.export.sender import Sender
-
-                self._sender = Sender(self.target, self._signal)
+                self._sender = self._new_sender()
                 if self._last_call is not None:
                     self._sender.hurry(self._last_call)
             return self._sender
+
+    def _new_sender(self) -> Sender:
+        with no_fork():
+            import encodings.idna  # noqa: F401  # looking up a host imports it
+
+            from ada_otel.pipeline.export.sender import Sender
+
+            if self.target.url.startswith("https:"):
+                import ssl  # noqa: F401
+            return Sender(self.target, self._signal)
 
     def _close(self) -> None:
         self._closed = True
@@ -327,7 +339,7 @@ class OTLPMetricExporter(_Exporter, MetricExporter):
         if not points:
             return done
         try:
-            outcome = self._send(self.encode(data), deadline)
+            outcome = self._send(self._encoded(data), deadline)
         except Exception as error:
             report(
                 f"export:encode:metrics:{type(error).__name__}",

@@ -2,9 +2,8 @@
 
 One file holds one encoded request body behind a header with magic, length and checksum. It is written under
 another name and renamed, so a process that is killed leaves a whole file or none. Nothing in it is executed
-or
-unpickled: the body goes to the collector as it is. Replay is done by one process at a time and deletes a file
-once the collector has taken it; only a kill between the two makes a body arrive twice.
+or unpickled: the body goes to the collector as it is. Replay is done by one process at a time and deletes a
+file once the collector has taken it; only a kill between the two makes a body arrive twice.
 
 Metrics are not spooled: the next cumulative point says what the lost one said.
 """
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ada_otel._diagnostics import report
+from ada_otel.pipeline.fork import no_fork
 
 if TYPE_CHECKING:
     from ada_otel.pipeline.export.sender import Outcome
@@ -41,7 +41,7 @@ class BodyExporter(Protocol):
         """The request body for ``items``."""
 
     def send_body(self, body: bytes, within: float) -> Outcome:
-        """Send a body that is encoded already."""
+        """Send a body that is encoded already, in one attempt."""
 
 
 class Folder:
@@ -164,12 +164,19 @@ class Spool:
         self._exporter = exporter
         self._figures = figures
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to replay."""
+        return bool(self._folder.files())
+
     def put(self, items: Sequence[Any]) -> bool:
         """Write a batch; false if that failed, which is reported once."""
         if not items:
             return True
         try:
-            deleted = self._folder.store(self._exporter.encode(items), len(items))
+            with no_fork():
+                body = self._exporter.encode(items)
+            deleted = self._folder.store(body, len(items))
         except Exception as error:
             report(
                 f"spool:{self._figures.signal}:{type(error).__name__}",
@@ -190,7 +197,7 @@ class Spool:
             go_on: False when there is fresher work.
             within: Seconds for each body.
         """
-        if not self._folder.files():
+        if not self.waiting:
             return
         with self._folder.alone() as alone:
             files = self._folder.files() if alone else []

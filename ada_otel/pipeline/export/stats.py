@@ -10,7 +10,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ada_otel.pipeline.fork import on_fork
 
@@ -179,40 +179,29 @@ def register(meter: Meter) -> None:
     Args:
         meter: Of the provider that should report them.
     """
-    for row in _INSTRUMENTS:
-        make = getattr(meter, f"create_observable_{row.kind}")
-        make(row.name, callbacks=[_callback(row)], unit=row.unit, description=row.meaning)
+    from ada_otel import catalogue
+
+    for figure in _FIGURES:
+        catalogue.create(meter, catalogue.metric(figure.name), [_callback(figure)])
 
 
-class _Row:
-    """One observable metric: how it is called, and what it reads."""
+class _Figure(NamedTuple):
+    """One observable metric: its name in the catalogue, and what it reads of which signals."""
 
-    def __init__(
-        self,
-        name: str,
-        kind: str,
-        unit: str,
-        meaning: str,
-        signals: tuple[Signal, ...],
-        read: Callable[[SignalStats], Iterable[tuple[float, dict[str, str]]]],
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.unit = unit
-        self.meaning = meaning
-        self.signals = signals
-        self.read = read
+    name: str
+    signals: tuple[Signal, ...]
+    read: Callable[[SignalStats], Iterable[tuple[float, dict[str, str]]]]
 
 
-def _callback(row: _Row) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _callback(figure: _Figure) -> Callable[[CallbackOptions], Iterable[Observation]]:
     from opentelemetry.metrics import Observation as _Observation
 
     def observe(_options: CallbackOptions) -> Iterable[Observation]:
-        for signal in row.signals:
+        for signal in figure.signals:
             figures = _process.signals.get(signal)
             if figures is not None:
-                common = _component(row.name, signal)
-                for number, attributes in row.read(figures):
+                common = _component(figure.name, signal)
+                for number, attributes in figure.read(figures):
                     yield _Observation(number, {**common, **attributes})
 
     return observe
@@ -243,44 +232,26 @@ def _exported(figures: SignalStats) -> Iterator[tuple[float, dict[str, str]]]:
             yield count, {"error.type": reason}
 
 
-def _rows() -> Iterator[_Row]:
-    named: tuple[tuple[Signal, str, str], ...] = (
-        ("traces", "span", "{span}"),
-        ("logs", "log", "{log_record}"),
-    )
-    for signal, word, unit in named:
+def _figures() -> Iterator[_Figure]:
+    named: tuple[tuple[Signal, str], ...] = (("traces", "span"), ("logs", "log"))
+    for signal, word in named:
         base = f"otel.sdk.processor.{word}"
-        yield _Row(
-            f"{base}.queue.size", "up_down_counter", unit, "Items that wait to be sent.", (signal,),
-            lambda figures: [(figures.queued, {})],
-        )  # fmt: skip
-        yield _Row(
-            f"{base}.queue.capacity", "up_down_counter", unit, "The most items that can wait.", (signal,),
-            lambda figures: [(figures.capacity, {})],
-        )  # fmt: skip
-        yield _Row(
-            f"{base}.processed", "counter", unit, "Items that left the queue, or found it full.", (signal,),
-            _processed,
-        )  # fmt: skip
-        yield _Row(
-            f"otel.sdk.exporter.{word}.exported", "counter", unit, "Items whose export has ended.", (signal,),
-            _exported,
-        )  # fmt: skip
-    yield _Row(
-        "otel.sdk.exporter.metric_data_point.exported", "counter", "{data_point}",
-        "Data points whose export has ended.", ("metrics",), _exported,
-    )  # fmt: skip
+        yield _Figure(f"{base}.queue.size", (signal,), lambda figures: [(figures.queued, {})])
+        yield _Figure(f"{base}.queue.capacity", (signal,), lambda figures: [(figures.capacity, {})])
+        yield _Figure(f"{base}.processed", (signal,), _processed)
+        yield _Figure(f"otel.sdk.exporter.{word}.exported", (signal,), _exported)
+    yield _Figure("otel.sdk.exporter.metric_data_point.exported", ("metrics",), _exported)
     every: tuple[Signal, ...] = ("traces", "metrics", "logs")
-    yield _Row(
-        "ada.sdk.exporter.last_success", "gauge", "s",
-        "When the collector last took something of this signal, in Unix time.", every,
+    yield _Figure(
+        "ada.sdk.exporter.last_success",
+        every,
         lambda figures: [(figures.last_success, {})] if figures.last_success else [],
-    )  # fmt: skip
-    yield _Row(
-        "ada.sdk.exporter.consecutive_failures", "gauge", "{failure}",
-        "Failed deliveries since the last success.", every,
+    )
+    yield _Figure(
+        "ada.sdk.exporter.consecutive_failures",
+        every,
         lambda figures: [(figures.consecutive_failures, {})],
-    )  # fmt: skip
+    )
 
 
-_INSTRUMENTS = tuple(_rows())
+_FIGURES = tuple(_figures())

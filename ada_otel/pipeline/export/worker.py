@@ -12,6 +12,7 @@ import _thread
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class _Life:
         self.bell = _held_lock()
         self.rung = False
         self.done = _held_lock()
-        self.flushes: list[Any] = []
+        self.flushes: deque[Any] = deque()
 
 
 class Worker:
@@ -100,6 +101,8 @@ class Worker:
         self._taken: list[Any] = []
         self._renew()
         on_fork(self._renew)
+        if spool is not None and spool.waiting:
+            self._start()  # what an earlier process left is sent even if this one records nothing
 
     def _renew(self) -> None:
         """In a forked child: items, thread and locks are the parent's, which sends them itself."""
@@ -203,12 +206,14 @@ class Worker:
 
     def _round(self, life: _Life, *, only_full: bool) -> None:
         """One awakening: what was there is exported; if woken for a full batch, only full batches."""
-        flushes, life.flushes = life.flushes, []
+        flushes = [life.flushes.popleft() for _ in range(len(life.flushes))]
         only_full = only_full and not flushes and self._last_call is None
         planned = len(self._queue)
         while planned > 0 and self._last_call is None:
             if only_full and len(self._queue) < self.batch:
                 break
+            if self._spool is not None and self._waits_with_spool(life, self._spool):
+                continue
             taken = self._export_one()
             if not taken:
                 break
@@ -216,7 +221,7 @@ class Worker:
         for gone in flushes:
             _ring(gone)
         stats.say_drops()
-        if self._spool is not None and not self._failing_since:
+        if self._spool is not None and not self._failing_since and not self._exporter.pause:
             self._spool.replay(self._at_leisure, self._export_timeout)
 
     def _drain(self, deadline: float) -> None:
@@ -233,7 +238,7 @@ class Worker:
         with self._one_at_a_time:
             delivers = isinstance(self._exporter, Delivers)
             probing = delivers and self._exporter.failing and self._last_call is None
-            items = self._queue.take(min(self.batch, _PROBE) if probing else self.batch, plain_first=probing)
+            items = self._take(min(self.batch, _PROBE) if probing else self.batch, plain_first=probing)
             if not items:
                 return 0
             self._taken = items
@@ -249,6 +254,15 @@ class Worker:
                 self._taken = []
             self._figures.delivered(done)
             return len(items) - len(done.kept)
+
+    def _take(self, most: int, *, plain_first: bool = False) -> list[Any]:
+        """Items for a batch. Spans lose their secrets here, off the request's way and before any disk."""
+        items = self._queue.take(most, plain_first=plain_first)
+        if items and self._figures.signal == "traces":
+            from ada_otel.redaction._spans import redact_spans
+
+            redact_spans(items)
+        return items
 
     def _deliver(self, items: list[Any]) -> Delivery:
         within = self._export_timeout
@@ -292,14 +306,15 @@ class Worker:
             self._give_up(done)
         self._queue.restore(done.kept, self._is_important)
 
-    def _waits_with_spool(self, spool: Spool) -> bool:
+    def _waits_with_spool(self, life: _Life, spool: Spool) -> bool:
         """While no attempt is due, keep the queue from running over instead of waiting in the exporter."""
         if not self._failing_since or self._last_call is not None:
             return False
         pause = self._exporter.pause
         if pause <= 0:
             return False
-        time.sleep(min(pause, _LOOK))
+        life.bell.acquire(timeout=min(pause, _LOOK))
+        life.rung = False
         self._spool_half(spool)
         return True
 
@@ -312,7 +327,7 @@ class Worker:
     def _spool_half(self, spool: Spool) -> None:
         """Write to disk what is beyond half of the queue, the oldest plain items first."""
         while len(self._queue) > self._queue.capacity // 2:
-            items = self._queue.take(self.batch, plain_first=True)
+            items = self._take(self.batch, plain_first=True)
             if not spool.put(items):
                 self._queue.restore(items, self._is_important)
                 return
@@ -323,7 +338,7 @@ class Worker:
         lost = 0
         items = stuck
         while items or self._queue:
-            items = items or self._queue.take(self.batch)
+            items = items or self._take(self.batch)
             if not self._spool.put(items):
                 lost += len(items)
             items = []

@@ -43,6 +43,9 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
             for processor in self.foreign:
                 processor._on_ending(span)
             readable = span._readable_span()
+            from ada_otel.redaction._spans import redact_spans
+
+            redact_spans((readable,))
             for processor in self.foreign:
                 processor.on_end(readable)
         for on_end in self._live_ends:

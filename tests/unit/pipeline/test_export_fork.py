@@ -65,6 +65,7 @@ def test_forked_children_neither_hang_nor_lose_nor_repeat(tmp_path: Path) -> Non
             OTEL_BSP_SCHEDULE_DELAY="5",
             OTEL_BLRP_SCHEDULE_DELAY="5",
             OTEL_BSP_MAX_QUEUE_SIZE="50000",
+            OTEL_BLRP_MAX_QUEUE_SIZE="50000",
         )
         out, err = program.process.communicate(timeout=300)
         assert program.process.returncode == 0, err
@@ -83,6 +84,32 @@ def test_forked_children_neither_hang_nor_lose_nor_repeat(tmp_path: Path) -> Non
         assert sum(name.startswith("child-") for name in counts) == 3 * children
         assert sum(name.startswith("parent-") for name in counts) == parent
         assert collections.Counter(server.bodies()).keys() == counts.keys()
+
+
+SLOW_IMPORTS = """
+import importlib.abc
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("ada_otel.pipeline.") or name == "http.client":
+            time.sleep(0.3)
+sys.meta_path.insert(0, Slow())
+record("parent")
+time.sleep(0.5)  # the worker is importing what it exports with
+pid = os.fork()
+if pid == 0:
+    record("child")
+    os._exit(0 if spans.force_flush(8000) and records.force_flush(8000) else 4)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_a_fork_waits_for_what_the_worker_imports(tmp_path: Path) -> None:
+    """Half imported in the parent would be half imported in the child for ever."""
+    with collector() as server:
+        code, _, err = Program(SLOW_IMPORTS, tmp_path, server.endpoint, OTEL_BSP_SCHEDULE_DELAY="5").ended()
+        assert code == 0, err
+        assert sorted(server.names()) == ["child", "parent"]
+        assert sorted(server.bodies()) == ["child", "parent"]
 
 
 WITHOUT_HOOKS = """

@@ -19,7 +19,7 @@ from ada_otel.pipeline.export import batch, stats
 from ada_otel.pipeline.export.batch import BatchSpanProcessor
 from ada_otel.pipeline.export.otlp import OTLPSpanExporter
 from ada_otel.pipeline.export.spool import Folder
-from tests.drills.faults import collector, refusing
+from tests.drills.faults import answer, collector, refusing
 from tests.drills.programs import Program
 
 
@@ -140,6 +140,38 @@ def test_what_exit_cannot_send_is_sent_by_the_next_process(tmp_path: Path, kind:
         assert well.wait_for(lambda: len(well.names()) == 1201)
         assert len(set(well.names())) == 1201
         later.shutdown()
+
+
+def test_what_is_on_disk_is_sent_though_nothing_is_recorded(tmp_path: Path) -> None:
+    with refusing() as nobody, collector("503") as server:
+        processor, tracer = processor_to(nobody, tmp_path)
+        for number in range(700):
+            tracer.start_span(f"s{number}").end()
+        processor.shutdown(500)
+        assert stats.of("traces").spooled == 700
+        later, _ = processor_to(server.endpoint, tmp_path)
+        assert server.wait_for(lambda: len(server.requests) > 0)  # it tries, though the collector is not well
+        server.mode = "healthy"
+        assert server.wait_for(lambda: len(server.names()) == 700)
+        assert sorted(server.names()) == sorted(f"s{number}" for number in range(700))
+        later.shutdown()
+        assert stats.of("traces").replayed == 700
+
+
+def test_the_disk_takes_what_the_queue_cannot_while_no_attempt_is_due(tmp_path: Path) -> None:
+    """The collector asks for a long pause, and far more is recorded in it than the queue can hold."""
+    with collector(lambda _: answer(503, retry_after="60")) as server:
+        processor, tracer = processor_to(
+            server.endpoint, tmp_path, max_queue_size=400, max_export_batch_size=100
+        )
+        for number in range(2000):
+            tracer.start_span(f"s{number}").end()
+            time.sleep(0.002)
+        assert stats.snapshot()["traces"]["dropped"] == {}
+        assert stats.of("traces").spooled >= 1600
+        processor.shutdown(300)
+        assert stats.snapshot()["traces"]["dropped"] == {}
+        assert stats.of("traces").spooled == 2000
 
 
 KILLED = """

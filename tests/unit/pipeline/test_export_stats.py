@@ -89,7 +89,7 @@ def test_failures_in_a_row_are_counted_until_one_arrives() -> None:
 
 def test_names_are_those_of_the_semantic_conventions() -> None:
     known = {value for name, value in vars(otel_metrics).items() if name.startswith("OTEL_SDK")}
-    ours = {row.name for row in stats._INSTRUMENTS}
+    ours = {row.name for row in stats._FIGURES}
     assert {name for name in ours if name.startswith("otel.")} <= known
     assert {name for name in ours if not name.startswith("otel.")} == {
         "ada.sdk.exporter.last_success",

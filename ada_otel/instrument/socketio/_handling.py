@@ -1,0 +1,108 @@
+"""One call of a handler: its span, its duration, its error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter_ns, time_ns
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Link, SpanKind
+from opentelemetry.trace.propagation import _SPAN_KEY
+from opentelemetry.trace.status import Status, StatusCode
+
+from ada_otel._diagnostics import failed
+from ada_otel.instrument.socketio._telemetry import Telemetry
+from ada_otel.pipeline.tracing.span import RecordingSpan
+
+_KEY = context_api.create_key("ada_otel.socketio")
+_attach, _detach = context_api.attach, context_api.detach
+
+
+class Handling:
+    """A handler while it runs; made by :func:`handle`."""
+
+    __slots__ = ("accepted", "context", "error", "event", "namespace", "refused", "span", "started")
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        event: str,
+        namespace: str,
+        parent: Context,
+        attributes: Callable[[], dict[str, Any]],
+        link: Link | None = None,
+    ) -> None:
+        self.started = perf_counter_ns()
+        self.event = event
+        self.namespace = namespace
+        self.error: BaseException | None = None
+        self.refused: str | None = None
+        self.accepted = False
+        self.span = span = telemetry.begin(
+            f"{event} {namespace}", SpanKind.SERVER, parent, attributes, start_time=time_ns()
+        )
+        if link is not None:
+            add_link(span, link)
+        self.context = context = Context(parent)
+        dict.__setitem__(context, _SPAN_KEY, span)
+        dict.__setitem__(context, _KEY, self)
+
+    def end(self, telemetry: Telemetry) -> None:
+        """Record the duration, and end the span."""
+        try:
+            span, error = self.span, self.error
+            kind = self.refused if error is None else type(error).__qualname__
+            handle = telemetry.duration(self.namespace, self.event, kind)
+            handle.record((perf_counter_ns() - self.started) / 1e9, None, span.get_span_context())
+            if kind is not None and span.is_recording():
+                span.set_attribute("error.type", kind)
+                # To refuse a client is an answer, as 401 is; it is no error of the server.
+                if error is not None and self.refused is None:
+                    span.record_exception(error)
+                    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            span.end()
+        except Exception as problem:
+            failed("Ending the span of a Socket.IO event", problem)
+
+
+def current() -> Handling | None:
+    """The call of a handler that goes on, if any."""
+    found = context_api.get_current().get(_KEY)
+    return found if isinstance(found, Handling) else None
+
+
+@contextmanager
+def running(handling: Handling) -> Iterator[None]:
+    """Make its span the current one, and note what is raised; for the ways that are not taken often."""
+    token = _attach(handling.context)
+    try:
+        yield
+    except BaseException as error:
+        handling.error = error
+        raise
+    finally:
+        _detach(token)
+
+
+def add_link(span: trace.Span, link: Link) -> None:
+    """Link a span that has no links yet."""
+    if type(span) is RecordingSpan:
+        # What add_link does, but for the cleaning of attributes, of which there are none.
+        links: BoundedList[Link] = BoundedList(span._limits.max_links)
+        links.append(link)
+        span._links = links
+    elif span.is_recording():
+        span.add_link(link.context)
+
+
+def call_hook(hook: Callable[..., Any], *arguments: Any) -> None:
+    """Call a hook of the user; its errors go no further."""
+    try:
+        hook(*arguments)
+    except Exception as error:
+        failed("A hook of the Socket.IO instrumentation", error)

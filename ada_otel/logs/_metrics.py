@@ -1,0 +1,65 @@
+"""Counts lines by severity, and exceptions by type and route."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from opentelemetry.metrics import get_meter
+
+from ada_otel import catalogue
+from ada_otel.logs._line import Line
+from ada_otel.pipeline.metrics import BoundCounter, bind
+
+__all__ = ["Counts"]
+
+#: More pairs of type and route than this are counted without a handle of their own.
+_MOST_HANDLES = 512
+
+_RANGES = (
+    (logging.CRITICAL, "FATAL"),
+    (logging.ERROR, "ERROR"),
+    (logging.WARNING, "WARN"),
+    (logging.INFO, "INFO"),
+    (logging.DEBUG, "DEBUG"),
+)
+
+
+class Counts:
+    """The metrics ``ada.log.records`` and ``ada.exceptions``."""
+
+    def __init__(self) -> None:
+        meter = get_meter("ada_otel.logs")
+        self._records = catalogue.create(meter, catalogue.metric("ada.log.records"))
+        self._exceptions = catalogue.create(meter, catalogue.metric("ada.exceptions"))
+        self._by_level: dict[int, BoundCounter] = {}
+        self._by_exception: dict[tuple[str, str | None], BoundCounter] = {}
+
+    def count(self, line: Line) -> None:
+        """Count a line, and its exception if it has one."""
+        handle = self._by_level.get(line.level)
+        if handle is None:
+            handle = bind(self._records, {"ada.log.severity": severity_range(line.level)})
+            if len(self._by_level) < _MOST_HANDLES:
+                self._by_level[line.level] = handle
+        handle.add(1, None, line.span_context)
+        if "exception.type" in line.attributes:
+            self._count_exception(line)
+
+    def _count_exception(self, line: Line) -> None:
+        kind, route = line.attributes["exception.type"], line.attributes.get("http.route")
+        handle = self._by_exception.get((kind, route))
+        if handle is None:
+            attributes: dict[str, Any] = {"exception.type": kind}
+            if route is not None:
+                attributes["http.route"] = route
+            if len(self._by_exception) >= _MOST_HANDLES:
+                self._exceptions.add(1, attributes)
+                return
+            handle = self._by_exception[kind, route] = bind(self._exceptions, attributes)
+        handle.add(1, None, line.span_context)
+
+
+def severity_range(level: int) -> str:
+    """The name of OpenTelemetry's severity range of a stdlib level."""
+    return next((name for lowest, name in _RANGES if level >= lowest), "TRACE")

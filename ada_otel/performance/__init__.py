@@ -1,0 +1,1 @@
+"""``ada-otel performance``: 24 hours of a running app's main figures, in the terminal."""

@@ -1,0 +1,141 @@
+"""Pages of ours in front of a Flask application: no span, no request metric, no request log for them.
+
+Each request's path is looked up in one table. That is all that other requests see of it, see docs/health.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ada_otel._diagnostics import failed
+from ada_otel.pipeline.fork import on_fork
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_INSTALLED = "_ada_otel_pages"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a page says.
+
+    Attributes:
+        body: The bytes.
+        content_type: Of the body.
+        status: The WSGI status line.
+        headers: Further headers.
+    """
+
+    body: bytes
+    content_type: str = "application/json"
+    status: str = "200 OK"
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+
+#: Gives the answer to a request, from its WSGI environment (PEP 3333).
+Page = Callable[[dict[str, Any]], Answer]
+
+
+class _Table:
+    """The pages of this process, and what waits for its first request."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Page] = {}
+        self.at_first_request: list[Callable[[], None]] = []
+        self.waiting: list[Callable[[], None]] = []
+        on_fork(self.renew)
+
+    def renew(self) -> None:
+        """Have a forked process a first request of its own."""
+        self.waiting = list(self.at_first_request)
+
+    def begin(self) -> None:
+        """Do what waits for the first request."""
+        waiting, self.waiting = self.waiting, []
+        for start in waiting:
+            try:
+                start()
+            except Exception as error:  # noqa: PERF203  # each for itself
+                failed("Starting at the first request", error)
+
+
+_table = _Table()
+
+
+def add(path: str, page: Page) -> None:
+    """Answer GET and HEAD of ``path``, with or without a slash at its end, in each application."""
+    _table.pages[path] = page
+    _table.pages[f"{path}/"] = page
+
+
+def at_first_request(start: Callable[[], None]) -> None:
+    """Call ``start`` when this process, or one that is forked from it, gets its first request.
+
+    That is after any fork of a server, and a process that serves nothing has no thread for it.
+    """
+    _table.at_first_request.append(start)
+    _table.waiting.append(start)
+
+
+def forget() -> None:
+    """Take all pages away; for tests."""
+    _table.pages.clear()
+    _table.at_first_request.clear()
+    _table.waiting.clear()
+
+
+def install() -> None:
+    """Put the pages in front of every Flask application of the process; a second time does nothing.
+
+    ``Flask.__call__`` is what WSGI servers call, outside of all that wraps ``Flask.wsgi_app``: a page makes
+    no span, and it sees the address that the server saw. Without Flask there is nothing to do.
+    """
+    flask = sys.modules.get("flask.app")
+    if flask is None or getattr(flask.Flask, _INSTALLED, False):
+        return
+    original: Callable[..., Iterable[bytes]] = flask.Flask.__call__
+    pages, table = _table.pages, _table
+
+    @functools.wraps(original)
+    def call(app: Flask, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if table.waiting:
+            table.begin()
+        page = pages.get(environ.get("PATH_INFO", ""))
+        if page is None or _has_route(app, environ["PATH_INFO"]):
+            return original(app, environ, start_response)
+        return _respond(page, environ, start_response)
+
+    flask.Flask.__call__ = call
+    setattr(flask.Flask, _INSTALLED, True)
+
+
+def _has_route(app: Flask, path: str) -> bool:
+    """Whether the application has this very path itself: its page wins. A catch-all does not."""
+    wanted = path.rstrip("/")
+    return any(rule.rule.rstrip("/") == wanted for rule in app.url_map.iter_rules())
+
+
+def _respond(page: Page, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    method = environ.get("REQUEST_METHOD", "GET")
+    if method not in {"GET", "HEAD"}:
+        answer = Answer(b"", "text/plain", "405 Method Not Allowed", (("Allow", "GET, HEAD"),))
+    else:
+        try:
+            answer = page(environ)
+        except Exception as error:
+            failed("Answering for telemetry", error)
+            answer = Answer(b"", "text/plain", "500 Internal Server Error")
+    headers = [
+        ("Content-Type", answer.content_type),
+        ("Content-Length", str(len(answer.body))),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        *answer.headers,
+    ]
+    start_response(answer.status, headers)
+    return [] if method == "HEAD" else [answer.body]

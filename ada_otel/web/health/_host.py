@@ -1,0 +1,58 @@
+"""The machine: CPU, memory and disk in percent, against thresholds. Over one is degraded, never unhealthy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ada_otel.web.health._model import Result
+
+
+class Host:
+    """The figures of the machine, and the check on them.
+
+    Attributes:
+        cpu: Percent of all processors since the look before; NaN after the first.
+        memory: Percent in use, without what the kernel gives back on demand.
+        disk: Percent in use of the file system of ``disk_path``, as its users see it.
+    """
+
+    def __init__(self, cpu: float, memory: float, disk: float, disk_path: str) -> None:
+        """Take the thresholds, in percent."""
+        self._limits = {"cpu": cpu, "memory": memory, "disk": disk}
+        self._disk_path = disk_path
+        self._before: tuple[float, float] | None = None
+        self.cpu = self.memory = self.disk = math.nan
+
+    def run(self) -> Result:
+        """Look, and compare."""
+        import psutil
+
+        self._look_at_cpu(psutil)
+        self.memory = float(psutil.virtual_memory().percent)
+        try:
+            self.disk = float(psutil.disk_usage(self._disk_path).percent)
+        except OSError:
+            self.disk = math.nan
+        figures = {name: getattr(self, name) for name in self._limits}
+        return over(figures, self._limits, "_percent")
+
+    def _look_at_cpu(self, psutil: Any) -> None:
+        # psutil's own cpu_percent() keeps the figures before by thread; checks run in many.
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        # Linux counts the time of guests within user and nice already.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        before, self._before = self._before, (total, idle)
+        if before is not None and total > before[0]:
+            share = 1 - (idle - before[1]) / (total - before[0])
+            self.cpu = round(100 * min(1.0, max(0.0, share)), 1)
+
+
+def over(figures: dict[str, float], limits: dict[str, float], unit: str = "") -> Result:
+    """Compare figures with their limits; what is NaN is not known, and not over."""
+    shown = {f"{name}{unit}": round(figure, 4) for name, figure in figures.items() if math.isfinite(figure)}
+    above = [name for name, limit in limits.items() if figures[name] > limit]
+    if above:
+        return Result("degraded", "above the threshold: " + ", ".join(above), shown)
+    return Result(figures=shown)

@@ -1,0 +1,99 @@
+"""Puts the checks together from the settings, and keeps the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ada_otel.pipeline.fork import on_fork
+from ada_otel.web.health import _registry
+from ada_otel.web.health._database import Databases
+from ada_otel.web.health._found import Found
+from ada_otel.web.health._history import History
+from ada_otel.web.health._host import Host, over
+from ada_otel.web.health._model import Check, Result
+from ada_otel.web.health._network import Network
+from ada_otel.web.health._redis import RedisServers
+from ada_otel.web.health._requests import Requests
+from ada_otel.web.health._runner import Runner
+from ada_otel.web.health._telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from ada_otel.settings import Settings
+
+
+class Watch:
+    """All checks of this process, and 24 hours of its main figures.
+
+    Attributes:
+        runner: Runs the checks.
+        history: The figures.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        limit = settings.health_timeout
+        required = frozenset(settings.health_required)
+        found = Found()
+        self._databases = Databases(found, limit)
+        self._redis = RedisServers(found, limit)
+        self._network = Network([(host, port) for _, host, port in settings.dependencies], limit)
+        self._host = Host(
+            settings.health_cpu, settings.health_memory, settings.health_disk, settings.health_disk_path
+        )
+        self._requests = Requests()
+        self._limits = {
+            "cpu_percent": settings.performance_cpu,
+            "memory_percent": settings.performance_memory,
+            "response_time_s": settings.performance_response_time,
+            "error_rate": settings.performance_error_rate,
+        }
+        self._database = Check("database", self._databases.run, "database" in required)
+        self._redis_check = Check("redis", self._redis.run, "redis" in required)
+        self._network_check = Check("network", self._network.run, "network" in required)
+        self._always = (
+            # A machine under load serves more slowly; to take it out of the load balancer helps nobody.
+            Check("host", self._host.run),
+            Check("performance", self.performance),
+            Check("telemetry", Telemetry().run),
+        )
+        self.history = History()
+        self.runner = Runner(settings.health_interval, limit, self._find, self._sample)
+        on_fork(self._renew)
+
+    def performance(self) -> Result:
+        """Compare the last minute of this process with the thresholds."""
+        figures = {
+            "cpu_percent": self._host.cpu,
+            "memory_percent": self._host.memory,
+            "response_time_s": self._requests.response_time,
+            "error_rate": self._requests.error_rate,
+        }
+        return over(figures, self._limits)
+
+    def _find(self) -> Iterable[Check]:
+        yield from self._always
+        if self._network.known():
+            yield self._network_check
+        if self._databases.known():
+            yield self._database
+        if self._redis.known():
+            yield self._redis_check
+        yield from _registry.checks()
+
+    def _sample(self) -> None:
+        if self.history.due():
+            self._requests.look()
+            self.history.add(
+                {
+                    "cpu": self._host.cpu,
+                    "memory": self._host.memory,
+                    "disk": self._host.disk,
+                    "active_requests": self._requests.active,
+                    "response_time": self._requests.response_time,
+                    "error_rate": self._requests.error_rate,
+                }
+            )
+
+    def _renew(self) -> None:
+        self.history.clear()
+        self._requests = Requests()

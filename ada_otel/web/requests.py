@@ -1,0 +1,254 @@
+"""Request ids and the request log; see docs/requests.md.
+
+The hook is ``Flask.__call__``, what WSGI servers call: every application is reached, whenever it was made,
+with the fast path and without.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+
+from ada_otel._diagnostics import failed
+from ada_otel.web.context import RequestContext, _current
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from ada_otel.settings import Settings
+
+__all__ = ["attach", "socket_event", "start"]
+
+_INSTALLED = "_ada_otel_requests"
+#: Not below ``ada_otel``: what our own loggers say is not sent.
+_logger = logging.getLogger("ada.requests")
+
+
+class _Options:
+    """What the settings say."""
+
+    on = False
+    completed: int | None = None
+    started: int | None = None
+    ratio = 1.0
+    baggage = False
+
+
+_options = _Options()
+
+
+def start(settings: Settings) -> None:
+    """Take up the settings, and hook into Flask if it is there."""
+    _options.on = settings.requests
+    _options.completed = _number(settings.request_log)
+    _options.started = _number(settings.request_log_started)
+    _options.ratio = settings.request_log_ratio
+    _options.baggage = settings.request_id_baggage
+    if not _options.on:
+        return
+    _install()
+    lowest = logging.getLevelName(settings.log_level)
+    if _options.baggage or (_options.started is not None and _options.started >= lowest):
+        from flask import request_started
+
+        request_started.connect(_begun)
+
+
+def attach(_app: Flask) -> None:
+    """Hook into Flask, where it came after :func:`start`."""
+    if _options.on:
+        _install()
+
+
+def socket_event(event: str, seconds: float, error: BaseException | None = None) -> None:
+    """Log that a Socket.IO event was handled; call it while the event's span is current.
+
+    Args:
+        event: The event's name, from a bounded set.
+        seconds: How long the handler took.
+        error: What it raised.
+    """
+    if _options.on and _options.completed is not None and (error is not None or _chosen()):
+        extra: dict[str, Any] = {"event_name": event, "duration_seconds": seconds}
+        if error is not None:
+            extra["error.type"] = type(error).__qualname__
+        _logger.log(_options.completed, "Event completed", extra=extra)
+
+
+def _number(level: str) -> int | None:
+    return None if level == "off" else int(logging.getLevelName(level))
+
+
+def _chosen() -> bool:
+    return _options.ratio >= 1 or random.random() < _options.ratio  # noqa: S311  # no secret
+
+
+def _install() -> None:
+    flask = sys.modules.get("flask.app")
+    if flask is None or getattr(flask.Flask, _INSTALLED, False):
+        return
+    original: Callable[..., Iterable[bytes]] = flask.Flask.__call__
+
+    @functools.wraps(original)
+    def call(app: Flask, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        outer = _current.get()
+        if not _options.on or (outer is not None and outer.environ is environ):
+            return original(app, environ, start_response)
+        request = _Served(environ)
+        token = _current.set(request)
+        before = context_api.get_current() if _options.baggage else None
+        try:
+            body = original(app, environ, functools.partial(_respond, request, start_response))
+        except BaseException as error:
+            _completed(request, error)
+            raise
+        else:
+            if request.length is None:
+                return _Body(body, request)
+            _completed(request)
+            return body
+        finally:
+            _current.reset(token)
+            if before is not None and context_api.get_current() is not before:
+                context_api.attach(before)
+
+    flask.Flask.__call__ = call
+    setattr(flask.Flask, _INSTALLED, True)
+
+
+class _Served(RequestContext):
+    """A request with what its log line says."""
+
+    __slots__ = ("began", "length", "sent", "span_context", "status")
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        super().__init__(environ)
+        self.began = perf_counter()
+        self.status: str | None = None
+        self.length: str | None = None
+        self.sent = 0
+        self.span_context: trace.SpanContext | None = None
+
+
+class _Body:
+    """A body of unknown length: the request is completed when it was sent or dropped."""
+
+    def __init__(self, body: Iterable[bytes], request: _Served) -> None:
+        self._body, self._next, self._request, self._open = body, iter(body), request, True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        token = _current.set(self._request)
+        try:
+            piece = next(self._next)
+        except StopIteration:
+            self._end()
+            raise
+        except BaseException as error:
+            self._end(error)
+            raise
+        else:
+            self._request.sent += len(piece)
+            return piece
+        finally:
+            _current.reset(token)
+
+    def close(self) -> None:
+        """Close the app's body; one that was not read to its end was aborted."""
+        token = _current.set(self._request)
+        try:
+            if hasattr(self._body, "close"):
+                self._body.close()
+        finally:
+            self._end(aborted=self._request.environ.get("REQUEST_METHOD") != "HEAD")
+            _current.reset(token)
+
+    def _end(self, error: BaseException | None = None, *, aborted: bool = False) -> None:
+        if self._open:
+            self._open = False
+            _completed(self._request, error, aborted=aborted)
+
+
+def _respond(
+    request: _Served, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
+) -> Any:
+    try:
+        request.status = status
+        own = False
+        for name, value in headers:
+            size = len(name)
+            if size == 14 and name.lower() == "content-length":
+                request.length = value
+            elif size == 12 and name.lower() == "x-request-id":
+                own = True
+        span = trace.get_current_span()
+        request.span_context = span.get_span_context()
+        if not own:
+            headers.append(("X-Request-ID", request.request_id))
+        span.set_attribute("request_id", request.request_id)
+    except Exception as error:
+        failed("Giving a response its request id", error)
+    return start_response(status, headers, *rest)
+
+
+def _begun(_app: Any, **_extra: Any) -> None:
+    request = _current.get()
+    if request is None:
+        return
+    try:
+        if _options.baggage:
+            from opentelemetry import baggage
+
+            context_api.attach(baggage.set_baggage("request.id", request.request_id))
+        if _options.started is not None and _chosen():
+            _logger.log(_options.started, "Request started", extra=_about(request))
+    except Exception as error:
+        failed("Logging the start of a request", error)
+
+
+def _about(request: RequestContext) -> dict[str, Any]:
+    environ = request.environ
+    found = {"http.request.method": environ.get("REQUEST_METHOD"), "url.path": environ.get("PATH_INFO")}
+    if environ.get("QUERY_STRING"):
+        found["url.query"] = environ["QUERY_STRING"]
+    return found
+
+
+def _completed(request: _Served, error: BaseException | None = None, *, aborted: bool = False) -> None:
+    level = _options.completed
+    if level is None:
+        return
+    try:
+        code = int(request.status[:3]) if request.status else 500
+        if not _logger.isEnabledFor(level) or not (error is not None or code >= 500 or _chosen()):
+            return
+        extra = _about(request)
+        extra["http.response.status_code"] = code
+        extra["duration_seconds"] = round(perf_counter() - request.began, 6)
+        extra["http.response.body.size"] = int(request.length) if request.length else request.sent
+        if aborted:
+            extra["aborted"] = True
+        if error is not None:
+            extra["error.type"] = type(error).__qualname__
+        span = request.span_context
+        if span is None or not span.is_valid:
+            _logger.log(level, "Request completed", extra=extra)
+            return
+        # The span has ended; the line is its own all the same.
+        token = context_api.attach(trace.set_span_in_context(trace.NonRecordingSpan(span)))
+        try:
+            _logger.log(level, "Request completed", extra=extra)
+        finally:
+            context_api.detach(token)
+    except Exception as problem:
+        failed("Logging a request", problem)

@@ -1,0 +1,56 @@
+"""Request ids, the request's context and its log line."""
+
+from __future__ import annotations
+
+import logging
+
+import flask
+import pytest
+
+from ada_otel.settings import Settings
+from ada_otel.web import requests
+from ada_otel.web.context import current, set_user
+
+
+@pytest.fixture
+def app() -> flask.Flask:
+    requests.start(Settings(request_log="INFO"))
+    app = flask.Flask("web")
+
+    @app.get("/x/<int:number>")
+    def x(number: int) -> str:
+        set_user("u-7")
+        found = current()
+        assert found is not None
+        return f"{found.request_id} {found.route} {found.user_id} {number}"
+
+    @app.get("/stream")
+    def stream() -> flask.Response:
+        return flask.Response(iter([b"a", b"b"]))
+
+    return app
+
+
+def test_a_valid_id_is_kept_and_a_bad_one_replaced(app: flask.Flask) -> None:
+    kept = app.test_client().get("/x/1", headers={"X-Request-ID": "abc-1"})
+    assert kept.headers["X-Request-ID"] == "abc-1"
+    assert kept.text == "abc-1 /x/<int:number> u-7 1"
+    replaced = app.test_client().get("/x/1", headers={"X-Request-ID": "a b"})
+    assert len(replaced.headers["X-Request-ID"]) == 32
+    assert current() is None
+
+
+def test_traceparent_gives_the_id(app: flask.Flask) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    answer = app.test_client().get("/x/1", headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
+    assert answer.headers["X-Request-ID"] == trace_id
+
+
+def test_completed_lines(app: flask.Flask, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "ada.requests"):
+        app.test_client().get("/x/1")
+        app.test_client().get("/stream").get_data()
+    lines = [vars(record) for record in caplog.records if record.message == "Request completed"]
+    assert [line["http.response.status_code"] for line in lines] == [200, 200]
+    assert lines[1]["http.response.body.size"] == 2
+    assert all(line["duration_seconds"] >= 0 for line in lines)
