@@ -66,11 +66,18 @@ def _run(folder: Path, source: str, *, launcher: bool = False, **extra: str) -> 
     return received, done
 
 
+#: Different each time; that they are there is compared.
+_VARYING = {"code.line.number", "exception.stacktrace", "server.port", "request_id", "duration_seconds"}
+
+
+def _comparable(attributes: dict[str, Any]) -> frozenset[tuple[str, Any]]:
+    return frozenset((name, "varies" if name in _VARYING else v) for name, v in attributes.items())
+
+
 def _shape(received: Received) -> dict[str, Any]:
     """All that must be the same whichever way telemetry was started."""
     spans = received.spans()
     names = {span["span_id"]: span["name"] for span in spans}
-    ignored = {"code.line.number", "exception.stacktrace", "server.port"}
     return {
         "spans": Counter(
             (
@@ -79,7 +86,7 @@ def _shape(received: Received) -> dict[str, Any]:
                 span["scope"],
                 span["status"],
                 names.get(span["parent_span_id"]),
-                frozenset(span["attributes"].items()),
+                _comparable(span["attributes"]),
             )
             for span in spans
         ),
@@ -88,7 +95,7 @@ def _shape(received: Received) -> dict[str, Any]:
                 record["logger"],
                 record["body"],
                 record["severity_text"],
-                frozenset((k, v) for k, v in record["attributes"].items() if k not in ignored),
+                _comparable(record["attributes"]),
                 bool(record["trace_id"]),
             )
             for record in received.records()
