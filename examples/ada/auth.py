@@ -37,7 +37,7 @@ def signed_in_user(permission: str | None = None) -> User:
         ApiError: 401 without a session; 403 when the user is disabled or lacks ``permission``.
     """
     user_id = session.get("user_id")
-    if user_id is None:
+    if user_id is None or "session_id" not in session:
         raise ApiError(401, "not_signed_in", "Sign in first.")
     with database().session() as db:
         user = db.get(User, user_id)
@@ -89,7 +89,7 @@ def sign_in() -> ResponseReturnValue:
 @blueprint.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """End the session: 204, also when there is none."""
-    if "user_id" in session:
+    if "session_id" in session:
         seconds = round(time.time() - session.get("started_at", time.time()), 3)
         business.session_ended(session["session_id"])
         log.info("signed out", user_id=session["user_id"], session_seconds=seconds)
