@@ -148,6 +148,7 @@ def _configure_from_environment(**kwargs: Any) -> None:
         from opentelemetry.sdk._configuration import _initialize_components
 
         _initialize_components(resource_attributes=found, setup_logging_handler=False, **kwargs)
+        _redact_spans()
     if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in os.environ.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
     ):
@@ -185,6 +186,14 @@ def _configure_from_file() -> None:
         ) from error
     configure_declared(load_config_file(path))
     _mend_propagator()
+    _redact_spans()
+
+
+def _redact_spans() -> None:
+    with contained("Redacting the spans of the stock SDK"):
+        from ada_otel.redaction._spans import guard
+
+        guard()
 
 
 def _mend_propagator() -> None:

@@ -17,6 +17,7 @@ from ada_otel._version import __version__
 
 #: The module of each sub-command.
 COMMANDS: dict[str, str] = {
+    "dashboards": "ada_otel.dashboards.command",
     "logs": "ada_otel.analysis.command",
     "performance": "ada_otel.performance.command",
     "probe": "ada_otel.probe.command",

@@ -66,7 +66,7 @@ class _LazyPsutil:
 
 
 def _import_resources() -> None:
-    """Import the SDK's resources without psutil, which only the process's detector uses: 6 ms of each start.
+    """Import the SDK's resources without psutil, which only the process's detector uses: 15 ms.
 
     Done here and not in ``setup``, because no other thread may look for psutil meanwhile; under the launcher
     the app has not begun.

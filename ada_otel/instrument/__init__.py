@@ -104,7 +104,8 @@ def _attempt(name: str, start: Any) -> None:
     try:
         start()
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in {"ada_otel", "opentelemetry"}:
+        # One without a name is raised by hand, by an instrumentation that does not find its library.
+        if error.name is not None and error.name.split(".")[0] in {"ada_otel", "opentelemetry"}:
             _report_failure(name, error)
     except Exception as error:
         if raising():

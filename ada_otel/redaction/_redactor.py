@@ -15,6 +15,7 @@ __all__ = ["MARK", "Redactor"]
 
 _DEEPEST = 8
 _MOST_ITEMS = 1000
+_LONGEST_NAME = 64
 _STATEMENTS = frozenset({"db.query.text", "db.statement"})
 
 
@@ -131,17 +132,29 @@ class Redactor:
                     break
                 found[inner] = self._value(inner if isinstance(inner, str) else key, item, path)
             return found
-        items = []
+        items: list[Any] = []
         if len(value) == 2 and isinstance(value, (list, tuple)) and type(value[0]) is str:
             first, second = value  # a pair, as headers and forms are written
             if self._keys.hides(first, second) and isinstance(second, (str, bytes, list, tuple)):
                 return type(value)((first, MARK)) if type(value) in {list, tuple} else [first, MARK]
+        before: str | None = None
         for item in value:
             if len(items) == _MOST_ITEMS:
                 items.append(f"[{len(value) - _MOST_ITEMS} more]")
                 break
-            items.append(self._value(key, item, path))
+            named = before is not None and self._names(before, item)
+            items.append(MARK if named else self._value(key, item, path))
+            before = item if type(item) is str else None
         return tuple(items) if type(value) is tuple else items
+
+    def _names(self, before: str, item: Any) -> bool:
+        """Whether ``before`` names ``item`` as a secret: ``SET session_token x``, ``--password x``.
+
+        In a list of names each is followed by a name; those are shown.
+        """
+        if type(item) is not str or len(before) > _LONGEST_NAME or not self._keys.hides(before, item):
+            return False
+        return not (len(item) <= _LONGEST_NAME and item.isidentifier() and self._keys.hides(item, ""))
 
     def _other(self, value: Any) -> Any:
         """An object: as it is, unless its text holds a secret."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
+from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace.status import Status
 
 from ada_otel._diagnostics import failed
@@ -33,6 +35,23 @@ def redact_spans(spans: Iterable[Any]) -> None:
             _redact(span)
         except Exception as error:  # noqa: PERF203  # one bad span must not stop the others
             failed("Redacting a span", error)
+
+
+def guard() -> None:
+    """Put redaction before all processors of the stock SDK's tracer provider; ours redacts by itself."""
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider) or not redactor().enabled:
+        return
+    active = provider._active_span_processor
+    with active._lock:
+        active._span_processors = (_Redacting(), *active._span_processors)
+
+
+class _Redacting(SpanProcessor):
+    """Redacts the read-only copy that all processors after it are given."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        redact_spans((span,))
 
 
 def _redact(span: Any) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ada_otel.redaction import redactor
 from ada_otel.sentry_bridge.tracebacks import ParsedFrame
 
 #: Lines shown on each side, as Sentry's own SDKs send.
@@ -100,10 +101,13 @@ def _around(frame: ParsedFrame) -> dict[str, Any]:
     if not 0 < frame.line <= len(lines) or lines[frame.line - 1].strip() != frame.text:
         return {}
     at = frame.line - 1
+    # The traceback was redacted in the app; these lines are read here.
+    shown = [redactor().text(line[:_MAX_LINE]) for line in lines[max(0, at - _AROUND) : at + 1 + _AROUND]]
+    before = min(at, _AROUND)
     return {
-        "pre_context": [line[:_MAX_LINE] for line in lines[max(0, at - _AROUND) : at]],
-        "context_line": lines[at][:_MAX_LINE],
-        "post_context": [line[:_MAX_LINE] for line in lines[at + 1 : at + 1 + _AROUND]],
+        "pre_context": shown[:before],
+        "context_line": shown[before],
+        "post_context": shown[before + 1 :],
     }
 
 

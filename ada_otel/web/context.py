@@ -17,11 +17,13 @@ _traceparent = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-
 class RequestContext:
     """What is known of one request; everything but the environ is worked out when asked for."""
 
-    __slots__ = ("_request_id", "_user_id", "environ")
+    __slots__ = ("_request_id", "_route", "_session", "_user_id", "environ")
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
         self._request_id: str | None = None
+        self._route: str | None = None
+        self._session: dict[str, Any] | None = None
         self._user_id: str | None = None
 
     @property
@@ -31,12 +33,21 @@ class RequestContext:
             self._request_id = _request_id(self.environ)
         return self._request_id
 
+    @request_id.setter
+    def request_id(self, value: str) -> None:
+        self._request_id = value
+
     @property
     def user_id(self) -> str | None:
-        """As the app has said, else by Flask-Login, else ``user_id`` of Flask's session."""
+        """As the app has said, else ``user_id`` of Flask's session, else Flask-Login's ``_user_id`` there.
+
+        The user object of Flask-Login is not asked: it may have to query the database for its own id.
+        """
         if self._user_id is not None:
             return self._user_id
-        found = _flask_login() or _of_session("user_id")
+        found = self._of_session("user_id")
+        if found is None:
+            found = self._of_session("_user_id")
         return None if found is None else str(found)
 
     @user_id.setter
@@ -46,14 +57,31 @@ class RequestContext:
     @property
     def session_id(self) -> str | None:
         """``session_id`` of Flask's session, if the app puts one there; never the cookie."""
-        found = _of_session("session_id")
+        found = self._of_session("session_id")
         return None if found is None else str(found)
+
+    def remember(self) -> None:
+        """Keep Flask's route and session for what is logged after Flask has forgotten them."""
+        self._find_session()
+        _ = self.route
+
+    def _find_session(self) -> dict[str, Any] | None:
+        if self._session is None:
+            self._session = _open_session(self.environ)
+        return self._session
+
+    def _of_session(self, key: str) -> Any:
+        session = self._find_session()
+        # Not by its own `get`, which may mark the session as used: the answer would get a `Vary: Cookie`.
+        return None if session is None else dict.get(session, key)
 
     @property
     def route(self) -> str | None:
         """Flask's URL rule; None where none matches."""
-        rule = getattr(self.environ.get("werkzeug.request"), "url_rule", None)
-        return None if rule is None else rule.rule
+        if self._route is None:
+            rule = getattr(self.environ.get("werkzeug.request"), "url_rule", None)
+            self._route = None if rule is None else rule.rule
+        return self._route
 
     @property
     def client_address(self) -> str | None:
@@ -99,19 +127,14 @@ def _request_id(environ: dict[str, Any]) -> str:
     return uuid.uuid4().hex
 
 
-def _flask_login() -> Any:
-    from flask import g, has_app_context
+def _open_session(environ: dict[str, Any]) -> dict[str, Any] | None:
+    """Flask's session of this request, if Flask has opened it by now. It is not marked as used."""
+    from flask import globals as flask_globals
 
-    if not has_app_context():
+    flask_context = flask_globals._cv_request.get(None)
+    if flask_context is None or flask_context.request.environ is not environ:
         return None
-    user = g.get("_login_user")
-    return user.get_id() if user is not None and hasattr(user, "get_id") else None
-
-
-def _of_session(key: str) -> Any:
-    from flask import has_request_context
-    from flask.globals import request_ctx
-
-    session = request_ctx.session if has_request_context() else None
-    # Not by its own `get`, which marks the session as used: the answer would get a `Vary: Cookie`.
-    return dict.get(session, key) if isinstance(session, dict) else None
+    # Since Flask 3.1.3 the attribute `session` is a property that marks the session as used.
+    held = vars(flask_context)
+    session = held.get("_session", held.get("session"))
+    return session if isinstance(session, dict) else None

@@ -11,6 +11,7 @@ import logging
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ class _Options:
     started: int | None = None
     ratio = 1.0
     baggage = False
+    #: Whether anything is to be done when a request begins.
+    begins = False
 
 
 _options = _Options()
@@ -54,12 +57,9 @@ def start(settings: Settings) -> None:
     _options.baggage = settings.request_id_baggage
     if not _options.on:
         return
-    _install()
     lowest = logging.getLevelName(settings.log_level)
-    if _options.baggage or (_options.started is not None and _options.started >= lowest):
-        from flask import request_started
-
-        request_started.connect(_begun)
+    _options.begins = _options.baggage or (_options.started is not None and _options.started >= lowest)
+    _install()
 
 
 def attach(_app: Flask) -> None:
@@ -68,19 +68,63 @@ def attach(_app: Flask) -> None:
         _install()
 
 
-def socket_event(event: str, seconds: float, error: BaseException | None = None) -> None:
-    """Log that a Socket.IO event was handled; call it while the event's span is current.
+@contextmanager
+def socket_event(event: str, namespace: str) -> Iterator[None]:
+    """Around the handler of a Socket.IO event, within its span and Flask-SocketIO's request context.
+
+    Lines within know the connection's request; their request id is the trace id of the event's own span. At
+    the end ``Event completed`` is logged.
 
     Args:
         event: The event's name, from a bounded set.
-        seconds: How long the handler took.
-        error: What it raised.
+        namespace: Its namespace, likewise.
     """
-    if _options.on and _options.completed is not None and (error is not None or _chosen()):
-        extra: dict[str, Any] = {"event_name": event, "duration_seconds": seconds}
+    if not _options.on:
+        yield
+        return
+    began, problem = perf_counter(), None
+    token = _current.set(_of_event())
+    try:
+        yield
+    except Exception as error:
+        problem = error
+        raise
+    finally:
+        _event_completed(event, namespace, perf_counter() - began, problem)
+        _current.reset(token)
+
+
+def _of_event() -> RequestContext | None:
+    try:
+        from flask import request
+
+        found = RequestContext(request.environ)
+        span = trace.get_current_span().get_span_context()
+        if span.trace_id:
+            found.request_id = format(span.trace_id, "032x")
+    except Exception as error:
+        failed("Taking up the request of a Socket.IO event", error)
+        return None
+    return found
+
+
+def _event_completed(event: str, namespace: str, seconds: float, error: Exception | None) -> None:
+    level = _options.completed
+    if level is None or not _logger.isEnabledFor(level) or (error is None and not _chosen()):
+        return
+    if event == "connect" and isinstance(error, TypeError):
+        return  # a handler that takes no `auth` is called a second time, without it
+    try:
+        extra = {
+            "socketio.event": event,
+            "socketio.namespace": namespace,
+            "duration_seconds": round(seconds, 6),
+        }
         if error is not None:
             extra["error.type"] = type(error).__qualname__
-        _logger.log(_options.completed, "Event completed", extra=extra)
+        _logger.log(level, "Event completed", extra=extra)
+    except Exception as trouble:
+        failed("Logging a Socket.IO event", trouble)
 
 
 def _number(level: str) -> int | None:
@@ -104,24 +148,42 @@ def _install() -> None:
             return original(app, environ, start_response)
         request = _Served(environ)
         token = _current.set(request)
-        before = context_api.get_current() if _options.baggage else None
         try:
             body = original(app, environ, functools.partial(_respond, request, start_response))
         except BaseException as error:
             _completed(request, error)
             raise
         else:
-            if request.length is None:
+            if request.length is None and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
                 return _Body(body, request)
             _completed(request)
             return body
         finally:
             _current.reset(token)
-            if before is not None and context_api.get_current() is not before:
-                context_api.attach(before)
 
     flask.Flask.__call__ = call
     setattr(flask.Flask, _INSTALLED, True)
+    from flask import got_request_exception
+
+    got_request_exception.connect(_raised)
+    if _options.begins:
+        _install_beginning(flask.Flask)
+
+
+def _install_beginning(kind: Any) -> None:
+    """Around ``Flask.dispatch_request``: by then both kinds of instrumentation have begun the span."""
+    original: Callable[..., Any] = kind.dispatch_request
+
+    @functools.wraps(original)
+    def dispatch_request(app: Flask, *arguments: Any) -> Any:
+        token = _begin()
+        try:
+            return original(app, *arguments)
+        finally:
+            if token is not None:
+                context_api.detach(token)
+
+    kind.dispatch_request = dispatch_request
 
 
 class _Served(RequestContext):
@@ -191,29 +253,47 @@ def _respond(
                 request.length = value
             elif size == 12 and name.lower() == "x-request-id":
                 own = True
-        span = trace.get_current_span()
-        request.span_context = span.get_span_context()
         if not own:
             headers.append(("X-Request-ID", request.request_id))
-        span.set_attribute("request_id", request.request_id)
+        _note_span(request)
+        request.remember()
     except Exception as error:
         failed("Giving a response its request id", error)
     return start_response(status, headers, *rest)
 
 
-def _begun(_app: Any, **_extra: Any) -> None:
+def _raised(_app: Any, **_extra: Any) -> None:
+    """An error that goes through the app makes no response; here its span is current for the last time."""
+    request = _current.get()
+    if isinstance(request, _Served):
+        try:
+            _note_span(request)
+            request.remember()
+        except Exception as error:
+            failed("Noting the span of a request that failed", error)
+
+
+def _note_span(request: _Served) -> None:
+    span = trace.get_current_span()
+    request.span_context = span.get_span_context()
+    span.set_attribute("request_id", request.request_id)
+
+
+def _begin() -> Any:
+    """Log the start and attach the baggage; gives the token to detach, if any."""
     request = _current.get()
     if request is None:
-        return
+        return None
     try:
+        if _options.started is not None and _logger.isEnabledFor(_options.started) and _chosen():
+            _logger.log(_options.started, "Request started", extra=_about(request))
         if _options.baggage:
             from opentelemetry import baggage
 
-            context_api.attach(baggage.set_baggage("request.id", request.request_id))
-        if _options.started is not None and _chosen():
-            _logger.log(_options.started, "Request started", extra=_about(request))
+            return context_api.attach(baggage.set_baggage("request.id", request.request_id))
     except Exception as error:
-        failed("Logging the start of a request", error)
+        failed("Beginning a request", error)
+    return None
 
 
 def _about(request: RequestContext) -> dict[str, Any]:

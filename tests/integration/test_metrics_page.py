@@ -203,9 +203,10 @@ def test_counters_survive_killed_workers_and_equal_what_was_driven(tmp_path: Pat
             assert number(ask, f"max(resets({name}[2m]))") == 0, name
         assert number(ask, 'ada_requests_total{endpoint="/",method="GET",status="200"}') == len(served)
         assert number(ask, "ada_request_duration_seconds_count") == len(served)
-        assert number(ask, "min_over_time(up{job='shop'}[1m])") == 1
-        # Requests that a killed worker was at are not under way any more.
-        assert number(ask, "http_server_active_requests") == 0
+        # A worker that is killed from outside may be at a scrape; that is a gap.
+        assert (number(ask, "avg_over_time(up{job='shop'}[1m])") or 0) > 0.5
+        # Requests that a killed worker was at are not under way any more; new ones have no such point yet.
+        assert number(ask, "sum(http_server_active_requests) or vector(0)") == 0
         exemplars = ask("query_exemplars", "http_server_request_duration_seconds_bucket")
         labels = exemplars[0]["exemplars"][0]["labels"]
         assert len(labels["trace_id"]) == 32

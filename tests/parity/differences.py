@@ -235,6 +235,20 @@ DIFFERENCES: tuple[Difference, ...] = (
         _traced_anyway,
     ),
     Difference(
+        "request-id",
+        "The server span has no request id.",
+        "It has `request_id`, and the answer has `X-Request-ID`, unless `ADA_OTEL_REQUESTS=false`.",
+        "Log lines, answers and spans of one request are found by one id.",
+        shown_by="tests/unit/web/test_request_ways.py",
+    ),
+    Difference(
+        "redacted",
+        "Attributes, events and statuses are sent as they were recorded.",
+        "Secrets in them are replaced by `[redacted]`, unless `ADA_OTEL_REDACTION=false`.",
+        "What a query string, an error or a statement holds must not leave the process.",
+        shown_by="tests/integration/test_leaks.py",
+    ),
+    Difference(
         "unsampled",
         "Attributes are computed for spans that are not sampled, too.",
         "They are computed for recorded spans only, unless the sampler is one that reads them.",
@@ -282,7 +296,8 @@ def page() -> str:
         "Spans and metrics are those of the stock instrumentations for Flask, SQLAlchemy and Redis under the stable\n"
         "conventions, but for what is listed here. `tests/parity` sends the same requests through both and compares\n"
         "every span, attribute, event, link, status, parent, metric point and exemplar. With\n"
-        "`ADA_OTEL_FAST_PATH=false`, or other conventions, the stock code serves and only `every-engine` holds.\n\n"
+        "`ADA_OTEL_FAST_PATH=false`, or other conventions, the stock code serves and only `every-engine`, `request-id` and\n"
+        "`redacted` hold.\n\n"
         "| Name | Stock | ada-otel | Reason |\n| --- | --- | --- | --- |\n"
         f"{rows}\n"
     )

@@ -14,7 +14,14 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTOR = ROOT / "collector"
-CONFIGS = ("otelcol.yaml", "otelcol.sentry.yaml", "otelcol.issues.yaml")
+OVERLAYS = tuple(sorted(path.name for path in COLLECTOR.glob("otelcol.*.yaml")))
+CONFIGS = ("otelcol.yaml", *OVERLAYS)
+
+# The only lists of the base that an overlay replaces.
+REPLACED = {
+    "otelcol.secure.yaml": {("service", "extensions")},
+    "otelcol.load_balancing.yaml": {("service", "pipelines", "traces/sample", "exporters")},
+}
 VARIABLE = re.compile(r"\$\{env:(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 
 # Component types that log a deprecation in 0.161.0, or lose data; the value says what to use.
@@ -110,11 +117,31 @@ def test_span_events_do_not_go_among_the_log_lines() -> None:
     )
 
 
-def test_the_sentry_overlay_replaces_no_list_of_the_base() -> None:
-    base, overlay = _load("otelcol.yaml"), _load("otelcol.sentry.yaml")
-    assert set(_lists(overlay)) & set(_lists(base)) == set()
-    assert set(overlay["service"]["pipelines"]) & set(base["service"]["pipelines"]) == set()
-    assert "sentry" not in json.dumps(base).lower()
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_replaces_no_list_of_the_base(name: str) -> None:
+    base, overlay = _load("otelcol.yaml"), _load(name)
+    assert set(_lists(overlay)) & set(_lists(base)) == REPLACED.get(name, set())
+
+
+def test_the_secure_overlay_keeps_the_extensions_of_the_base() -> None:
+    base, overlay = _load("otelcol.yaml"), _load("otelcol.secure.yaml")
+    extensions = base["service"]["extensions"]
+    assert overlay["service"]["extensions"][: len(extensions)] == extensions
+
+
+def test_without_its_overlay_nothing_goes_to_sentry() -> None:
+    assert "sentry" not in json.dumps(_load("otelcol.yaml")).lower()
+
+
+def test_both_tail_samplers_have_the_same_policies() -> None:
+    single = _load("otelcol.tail_sampling.yaml")["processors"]["tail_sampling"]
+    assert _load("otelcol.load_balancing.yaml")["processors"]["tail_sampling/tier"] == single
+
+
+def test_every_overlay_is_in_the_readme() -> None:
+    text = (COLLECTOR / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(otelcol\.\w+\.yaml)` \|", text, re.MULTILINE)
+    assert sorted(rows) == list(OVERLAYS)
 
 
 def test_every_variable_is_in_the_readme_with_its_default() -> None:

@@ -10,6 +10,7 @@ from ada_otel.instrument.socketio import _events, _lifecycle, _traffic
 from ada_otel.instrument.socketio._connections import UpgradeWatch
 from ada_otel.instrument.socketio._handling import current
 from ada_otel.instrument.socketio._telemetry import Telemetry
+from ada_otel.web.requests import socket_event
 
 _Wrapper = Callable[[Telemetry, Callable[..., Any]], Callable[..., Any]]
 
@@ -99,10 +100,12 @@ def _registering(wrapped: Callable[..., Any]) -> Callable[..., Any]:
 
 def _noting(handler: Any, *arguments: Any) -> Any:
     """Call a handler of Flask-SocketIO; its error is noted even if ``on_error`` then deals with it."""
-    try:
+    handling = current()
+    if handling is None:
         return handler(*arguments)
-    except Exception as error:
-        handling = current()
-        if handling is not None:
+    with socket_event(handling.event, handling.namespace):
+        try:
+            return handler(*arguments)
+        except Exception as error:
             handling.error = error
-        raise
+            raise

@@ -78,7 +78,7 @@ class Binding:
                 if span_context is CURRENT:
                     span: Any = (context or get_current()).get(_SPAN_KEY)
                     sampled = None if span is None else span.get_span_context()
-                # A span context is a tuple; its flags by position are three times faster than by name.
+                # A span context is a tuple; its flags by position take half of the time by name.
                 if sampled is not None and sampled[3] & 1:
                     for cell in cells:
                         cell.keep(value, sampled, self._attributes)

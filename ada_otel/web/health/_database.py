@@ -105,7 +105,8 @@ def _ping(engine: Any, limit: float) -> None:
             # As SQLAlchemy itself asks where a pool has pre_ping; Oracle has another statement than others.
             select = getattr(engine.dialect, "_dialect_specific_select_one", "SELECT 1")
             cursor.execute(select)
-            cursor.fetchone()
+            if cursor.description is not None:  # psycopg's statement is an empty one, without rows
+                cursor.fetchone()
         finally:
             cursor.close()
     finally:

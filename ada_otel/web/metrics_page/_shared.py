@@ -104,6 +104,7 @@ def prefix(setting: str, provider: Any) -> str:
 
 def leaves_by_otlp(provider: Any) -> bool:
     """Whether a reader of the provider sends metrics by OTLP."""
-    readers = list(getattr(provider, "_all_metric_readers", ()))
+    consumer = getattr(provider, "_consumer", None) or getattr(provider, "_measurement_consumer", None)
+    readers = getattr(consumer, "_reader_storages", ())
     names = (type(getattr(reader, "_exporter", None)).__name__ for reader in readers)
     return any(name.startswith("OTLP") for name in names)

@@ -42,7 +42,7 @@ class Recorded:
         """Value, or count, of each point of a metric, by the sorted values of its attributes."""
         data = self._reader.get_metrics_data()
         return {
-            tuple(str(text) for _, text in sorted(point.attributes.items())): getattr(
+            tuple(str(text) for _, text in sorted((point.attributes or {}).items())): getattr(
                 point, "value", getattr(point, "count", None)
             )
             for resource in (data.resource_metrics if data else ())

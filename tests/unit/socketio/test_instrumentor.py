@@ -25,27 +25,27 @@ def _app(ping_timeout: int = 20) -> tuple[Flask, flask_socketio.SocketIO]:
     # A short ping_interval lets a polling GET end soon after a client has said goodbye.
     sio = flask_socketio.SocketIO(app, async_mode="threading", ping_interval=1, ping_timeout=ping_timeout)
 
-    @sio.on("connect", namespace="/chat")
+    @sio.on("connect", namespace="/chat")  # type: ignore[untyped-decorator]
     def connect(auth: Any = None) -> None:
         if auth and auth.get("banned"):
             raise flask_socketio.ConnectionRefusedError("banned")
         if auth and auth.get("broken"):
             raise RuntimeError("broken")
 
-    @sio.on("message", namespace="/chat")
+    @sio.on("message", namespace="/chat")  # type: ignore[untyped-decorator]
     def message(*data: Any) -> Any:
         flask_socketio.emit("said", data[0], broadcast=True)
         return {"arguments": len(data)}
 
-    @sio.on("boom", namespace="/chat")
+    @sio.on("boom", namespace="/chat")  # type: ignore[untyped-decorator]
     def boom(_data: Any) -> None:
         raise ValueError("no")
 
-    @sio.on("kick", namespace="/chat")
+    @sio.on("kick", namespace="/chat")  # type: ignore[untyped-decorator]
     def kick() -> None:
         flask_socketio.disconnect()
 
-    @sio.on_error("/chat")
+    @sio.on_error("/chat")  # type: ignore[untyped-decorator]
     def failed(_error: Exception) -> dict[str, str]:
         return {"error": "failed"}
 
@@ -163,7 +163,8 @@ def test_the_parent_of_an_event_is_what_the_client_sends() -> None:
             envelope = {"_otel": {"traceparent": TRACEPARENT}}
             assert sio.call("message", own, namespace="/chat") == {"arguments": 1}
             assert sio.call("message", ("a", envelope), namespace="/chat") == {"arguments": 1}
-            for odd in ({"traceparent": 7}, {"traceparent": "no"}, {"_otel": 3}, {"_otel": []}, "text"):
+            odds: list[Any] = [{"traceparent": 7}, {"traceparent": "no"}, {"_otel": 3}, {"_otel": []}, "text"]
+            for odd in odds:
                 assert sio.call("message", odd, namespace="/chat") == {"arguments": 1}
         _settled(recorded)
         spans = recorded.spans("message /chat")
@@ -261,7 +262,7 @@ def test_an_acknowledgement_is_traced_under_its_emit() -> None:
     app, sio = _app()
     done = threading.Event()
 
-    @sio.on("ask", namespace="/chat")
+    @sio.on("ask", namespace="/chat")  # type: ignore[untyped-decorator]
     def ask() -> None:
         flask_socketio.emit("question", 1, callback=lambda *_answer: done.set())
 
@@ -287,7 +288,7 @@ def test_background_tasks_run_in_the_context_of_whoever_started_them() -> None:
         sio.emit("late", namespace="/chat")
         done.set()
 
-    @sio.on("work", namespace="/chat")
+    @sio.on("work", namespace="/chat")  # type: ignore[untyped-decorator]
     def work() -> None:
         sio.start_background_task(task, 1, word="two")
 

@@ -1,0 +1,151 @@
+"""Every target of every dashboard, run on real back ends that the example app has fed."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tools.dashboard_render.queries import Result, Source, Span
+from tools.demo.app import running_app
+from tools.demo.arrivals import BackEnds, wait_for
+from tools.paths import REPOSITORY
+from tools.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+_FOLDER = REPOSITORY / "collector" / "grafana" / "dashboards"
+_DOCUMENTS = {
+    file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(_FOLDER.glob("*.json"))
+}
+_LOAD = (
+    "home=2,items=4,item=4,boom=2,chat=2,chat-fails=1,upload=1,upload-refused=1,purchase=2,sign-in=1,slow=1"
+)
+
+
+@dataclass
+class Driven:
+    """A load that was driven, and where its telemetry is."""
+
+    source: Source
+    span: Span
+    report: dict[str, Any]
+
+    def panel(self, uid: str, number: int) -> list[Result]:
+        (panel,) = (panel for panel in _DOCUMENTS[uid]["panels"] if panel["id"] == number)
+        return [self.source.run(target, self.span) for target in panel["targets"]]
+
+
+@pytest.fixture(scope="module")
+def driven(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Driven:
+    service = f"ada-dashboards-{time.time_ns()}"
+    environment = {
+        **stack.env(),
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        "APP_VERSION": "7.3.1",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
+    }
+    back_ends = BackEnds(stack.url("prometheus"), stack.url("elasticsearch"), "", service)
+    with running_app(tmp_path_factory.mktemp("ada"), environment, service=service) as app:
+        # Each series has to be there before it can grow.
+        first = app.drive("--plan", "once")
+        wait_for(back_ends.request_counts, lambda found: sum(found.values()) == first["requests_total"])
+        time.sleep(2.5)
+        start = time.time()
+        once = app.drive("--plan", "once")
+        load = app.drive("--users", "4", "--rate", "20", "--seconds", "8", "--seed", "7", "--mix", _LOAD)
+        report = {name: once[name] + load[name] for name in ("requests_total", "requests")}
+        sent = first["requests_total"] + report["requests_total"]
+        wait_for(back_ends.request_counts, lambda found: sum(found.values()) == sent)
+        time.sleep(2.5)
+        end = time.time()
+    variables = {"service": service, "slow": "0.2"}
+    source = Source(stack.url("prometheus"), stack.url("elasticsearch"), variables)
+    return Driven(source, Span(start, end, 1, end - start), report)
+
+
+#: Targets without data in this test, by dashboard, panel and letter ("*" is all), with the reason.
+_NO_DATA = {
+    ("ada-system-overview", 20, "*"): "no alert fires",
+    ("ada-system-overview", 22, "*"): "`ada-otel probe` does not run",
+    ("ada-system-overview", 55, "*"): "the collector's Redis receiver does not run",
+    ("ada-system-overview", 56, "*"): "the collector's Redis receiver does not run",
+    ("ada-system-overview", 64, "*"): "the collector makes these counters with the first loss",
+    ("ada-system-overview", 68, "*"): "no metric is past its cap",
+}
+
+
+def _has_data(uid: str, number: int, ref: str) -> bool:
+    return not {(uid, number, ref), (uid, number, "*")} & set(_NO_DATA)
+
+
+def test_every_target_returns_data(driven: Driven) -> None:
+    missing = wait_for(lambda: _missing(driven), lambda found: not found, seconds=20)
+    assert missing == []
+
+
+def _missing(driven: Driven) -> list[str]:
+    found = []
+    for uid, document in _DOCUMENTS.items():
+        for panel in document["panels"]:
+            for target in panel.get("targets", ()):
+                # Run in any case: a wrong query is an error, with or without data.
+                result = driven.source.run(target, driven.span)
+                if result.empty and _has_data(uid, panel["id"], target["refId"]):
+                    found.append(f"{uid} {panel['id']} {target['refId']}: {result.expr}")
+    return found
+
+
+def test_what_is_said_to_have_no_data_is_there(driven: Driven) -> None:
+    known = {(uid, panel["id"]) for uid, document in _DOCUMENTS.items() for panel in document["panels"]}
+    assert {(uid, number) for uid, number, _ in _NO_DATA} <= known
+
+
+def test_annotations_can_be_asked_for(driven: Driven) -> None:
+    for document in _DOCUMENTS.values():
+        deploys, alerts = document["annotations"]["list"]
+        assert driven.source.run({**deploys, "refId": "A"}, driven.span).series, "the first start is one"
+        driven.source.run({**alerts, "refId": "A"}, driven.span)
+
+
+def _value(results: list[Result]) -> float:
+    (result,) = results
+    (row,) = result.series
+    return float(row["values"][-1][1])
+
+
+def test_requests_errors_and_routes_are_those_that_were_driven(driven: Driven) -> None:
+    seconds = driven.span.end - driven.span.start
+    driven_all = driven.report["requests_total"]
+    failed = sum(row["count"] for row in driven.report["requests"] if row["status"] >= 500)
+    assert failed >= 5
+    # rate() extrapolates to the ends of its window, by an export interval at most.
+    assert _value(driven.panel("ada-system-overview", 10)) * seconds == pytest.approx(driven_all, rel=0.1)
+    assert _value(driven.panel("ada-system-overview", 11)) == pytest.approx(failed / driven_all, rel=0.05)
+    (routes,) = driven.panel("ada-application-performance", 14)
+    shown = {
+        row["metric"]["http_route"]: float(row["values"][-1][1]) * seconds
+        for row in routes.series
+        if row["metric"].get("http_request_method") == "GET" and "http_route" in row["metric"]
+    }
+    items = sum(row["count"] for row in driven.report["requests"] if row["route"] == "/items")
+    assert shown["/items"] == pytest.approx(items, rel=0.1)
+
+
+def test_slow_requests_and_error_groups_are_those_that_were_driven(driven: Driven) -> None:
+    (slow,) = driven.panel("ada-application-performance", 54)
+    paths = [hit["_source"]["attributes"].get("url.path") for hit in slow.hits]
+    assert "/slow" in paths
+    (groups,) = driven.panel("ada-error-analysis", 32)
+    assert all(len(row["keys"]) == 2 and row["count"] > 0 for row in groups.hits)
+    (lines,) = driven.panel("ada-error-analysis", 40)
+    assert {hit["_source"]["severity_text"] for hit in lines.hits} <= {"ERROR", "FATAL", "CRITICAL"}
+    trace = next(hit["_source"]["trace_id"] for hit in lines.hits if "trace_id" in hit["_source"])
+    chosen = Source(
+        driven.source.prometheus, driven.source.elasticsearch, {**driven.source.variables, "trace_id": trace}
+    )
+    (target,) = next(p for p in _DOCUMENTS["ada-error-analysis"]["panels"] if p["id"] == 41)["targets"]
+    assert {hit["_source"]["trace_id"] for hit in chosen.run(target, driven.span).hits} == {trace}

@@ -1,0 +1,199 @@
+"""The drift gate: silent on what is there, and loud, with the places, when a name is changed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ada_otel.catalogue import METRICS, Attribute, Metric
+from tools.drift import __main__ as command
+from tools.drift import alerts_page
+from tools.drift.check import Problem, check
+from tools.drift.expressions import parse, result_labels, selectors
+from tools.drift.sources import Sources, is_promql, read
+from tools.paths import REPOSITORY
+
+#: What an alert that silences others must outlast: a rate over 5 minutes, and 5 minutes of keep_firing_for.
+_OUTLASTS_MINUTES = 10
+
+
+def _without(attribute: str, new: str) -> list[Metric]:
+    """The catalogue with one attribute renamed wherever it is."""
+
+    def renamed(one: Attribute) -> Attribute:
+        return replace(one, name=new) if one.name == attribute else one
+
+    return [replace(row, attributes=tuple(map(renamed, row.attributes))) for row in METRICS]
+
+
+def _new(sources: Sources, metrics: list[Metric]) -> list[Problem]:
+    """What is wrong with another catalogue, and is right with ours."""
+    return sorted(set(check(sources, metrics).problems) - set(check(sources).problems))
+
+
+def _places(problems: list[Problem]) -> set[str]:
+    return {problem.path for problem in problems}
+
+
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    """What this repository's files use."""
+    return read(REPOSITORY)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what the gate reads."""
+    for folder in ("collector", "docs"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("distribution"))
+    (tmp_path / "ada_otel" / "analysis").mkdir(parents=True)
+    (tmp_path / "examples" / "ada").mkdir(parents=True)
+    for page in ("README.md", "examples/ada/README.md", "ada_otel/analysis/prometheus.py"):
+        shutil.copy(REPOSITORY / page, tmp_path / page)
+    return tmp_path
+
+
+def test_every_name_in_this_repository_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([]) == 0, capsys.readouterr()
+
+
+def test_renaming_an_attribute_names_the_places(sources: Sources) -> None:
+    problems = _new(sources, _without("ada.security.event", "ada.security.kind"))
+    assert {
+        "collector/prometheus/rules/recording.yml",
+        "collector/prometheus/rules/security.yml",
+        "collector/prometheus/tests/security_test.yml",
+    } <= _places(problems)
+    assert {problem.name for problem in problems} == {"ada_security_event"}
+    lines = (REPOSITORY / "collector/prometheus/rules/recording.yml").read_text("utf-8").splitlines()
+    (place,) = (p for p in problems if p.path == "collector/prometheus/rules/recording.yml")
+    assert "ada_security_event" in lines[place.line - 1]
+    assert str(place).startswith(
+        f"collector/prometheus/rules/recording.yml:{place.line}: no label ada_security_event"
+    )
+    assert "nearest: ada_security_kind" in str(place)
+
+
+def test_renaming_a_metric_names_the_places(sources: Sources) -> None:
+    rows = [replace(row, name="ada.file.uploads") if row.name == "ada.uploads" else row for row in METRICS]
+    problems = _new(sources, rows)
+    assert {
+        "collector/prometheus/rules/recording.yml",
+        "collector/prometheus/tests/business_test.yml",
+        "collector/runbooks/UploadFailuresHigh.md",
+    } <= _places(problems)
+    assert "nearest: ada_file_uploads_total" in str(problems[0])
+
+
+def test_a_metric_that_nothing_uses_is_named(sources: Sources) -> None:
+    new = Metric("ada.new", "counter", "{thing}", "Things.", "business")
+    assert check(sources, [*METRICS, new]).unused == ("ada.new",)
+
+
+def test_a_dashboard_and_a_page_are_read(tree: Path) -> None:
+    before = set(check(read(tree)).problems)
+    (tree / "collector/grafana/dashboards/new.json").write_text(
+        """{"panels": [{"datasource": {"type": "prometheus"}, "targets": [
+  {"expr": "sum by (http_route) (rate(http_server_request_duration_seconds_count[$__rate_interval]))"},
+  {"expr": "sum by (http_rout) (rate(http_server_requests_total{job=\\"$service\\"}[5m]))"}]}],
+ "templating": {"list": [{"datasource": {"type": "prometheus"}, "query": {
+  "query": "label_values(target_info, deployment_environment)"}}]}}"""
+    )
+    (tree / "docs/new.md").write_text(
+        "# New\n\nAsk `ada_upload_total`, or\n\n    rate(ada_uploads_total[5m])\n"
+    )
+    new = sorted(set(check(read(tree)).problems) - before)
+    assert [(problem.path, problem.line, problem.name) for problem in new] == [
+        ("collector/grafana/dashboards/new.json", 3, "http_rout"),
+        ("collector/grafana/dashboards/new.json", 3, "http_server_requests_total"),
+        ("collector/grafana/dashboards/new.json", 5, "deployment_environment"),
+        ("docs/new.md", 3, "ada_upload_total"),
+    ]
+
+
+def test_templates_routes_and_inhibitions_are_read(tree: Path) -> None:
+    before = set(check(read(tree)).problems)
+    rules = tree / "collector/prometheus/rules/security.yml"
+    rules.write_text(
+        rules.read_text("utf-8").replace("Many sign-ins to {{ $labels.job }}", "{{ $labels.jop }}")
+    )
+    config = tree / "collector/alertmanager/alertmanager.yml"
+    text = config.read_text("utf-8").replace('alertname = "HostDiskFull"', 'alertname = "HostDiscFull"')
+    config.write_text(text.replace("equal: [host_name]", "equal: [hostname]"))
+    new = set(check(read(tree)).problems) - before
+    assert {problem.name for problem in new} == {"jop", "HostDiscFull", "hostname"}
+
+
+@pytest.mark.parametrize(
+    ("promql", "labels"),
+    [
+        ("sum by (a, x) (m)", {"x"}),
+        ("sum by (a) (unknown)", {"a"}),
+        ("sum without (x) (m)", {"y"}),
+        ("histogram_quantile(0.9, sum by (le, x) (m))", {"x"}),
+        ("2 * m > 3", {"x", "y"}),
+        ("m and on (x) n", {"x", "y"}),
+        ("m or n", {"x", "y", "z"}),
+        ("m / on (x) n", {"x"}),
+        ("m / on (x) group_left (z) n", {"x", "y", "z"}),
+        ('label_replace(n, "dst", "$1", "z", "(.+)")', {"z", "dst"}),
+        ('absent(n{q="1"})', {"q"}),
+        ("max_over_time(rate(m[5m])[1h:1m])", {"x", "y"}),
+        ("vector(1)", set()),
+    ],
+)
+def test_the_labels_of_a_result(promql: str, labels: set[str]) -> None:
+    known = {"m": frozenset({"x", "y"}), "n": frozenset({"z"})}
+    assert result_labels(parse(promql), known.get) == frozenset(labels)
+
+
+def test_selectors_are_found_wherever_they_are() -> None:
+    found = selectors(parse('sum(rate(a{x="1"}[5m] offset 1h)) / on () b or topk(3, {__name__="c", y="2"})'))
+    assert [(one.metric, one.labels) for one in found] == [("a", ("x",)), ("b", ()), ("c", ("y",))]
+
+
+@pytest.mark.parametrize(
+    ("text", "yes"),
+    [
+        ("ada_uploads_total", True),
+        ("sum(otelcol_exporter_queue_size)", True),
+        ("service:http_server_requests:rate5m", True),
+        ("ada_otel", False),
+        ("docker compose ps otelcol", False),
+        ("GOMEMLIMIT", False),
+        ("setup()", False),
+        ("tests/drills", False),
+    ],
+)
+def test_promql_in_prose_is_told_from_other_code(text: str, yes: bool) -> None:
+    assert is_promql(text) is yes
+
+
+def test_the_page_of_alerts_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert alerts_page.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_the_page_of_alerts_has_every_alert() -> None:
+    text = alerts_page.page()
+    for path in (REPOSITORY / "collector/prometheus/rules").glob("*.yml"):
+        for name in re.findall(r"- alert: (\w+)", path.read_text("utf-8")):
+            assert text.count(f"[{name}](../collector/runbooks/{name}.md)") == 1
+    assert "{{" not in text
+
+
+@pytest.mark.parametrize("source", ["DependencyUnreachable", "ServiceSilent", "OtelCollectorDown"])
+def test_what_silences_others_outlasts_them(source: str) -> None:
+    """Otherwise they ring when the cause has been mended: their rates see it for 5 minutes more."""
+    (rule,) = (
+        rule
+        for path in (REPOSITORY / "collector/prometheus/rules").glob("*.yml")
+        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == source
+    )
+    assert int(rule["keep_firing_for"].removesuffix("m")) > _OUTLASTS_MINUTES
