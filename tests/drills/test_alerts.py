@@ -45,8 +45,8 @@ from tools.stack.servers import alertmanager, prometheus
 
 pytestmark = pytest.mark.integration
 
-#: What every duration is divided by: 5 minutes become 6 seconds, in which the app sends 12 times.
-FACTOR = 50
+#: What every duration is divided by: 5 minutes become 7.5 seconds, in which the app sends 15 times.
+FACTOR = 40
 #: How long one notification may take, on a machine that is busy with something else too.
 _SECONDS = 60.0
 _ENVIRONMENT = "prod"

@@ -373,6 +373,6 @@ def test_prometheus_takes_its_configuration_and_the_rules_do_what_they_say(
     folder = COLLECTOR / "prometheus"
     files = [str(path) for argument in arguments for path in sorted(folder.glob(argument)) if "." in argument]
     command = [str(promtool), *(word for word in arguments if "." not in word), *files]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "SUCCESS" in result.stdout

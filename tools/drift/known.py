@@ -41,6 +41,8 @@ RARE: Mapping[str, frozenset[str]] = {
         for kind in ("spans", "log_records", "metric_points")
     },
     "otelcol_processor_filter_datapoints_filtered_total": _SCRAPE | {"filter", "processor"},
+    # On documents that were refused.
+    "otelcol_elasticsearch_docs_processed_total": _SCRAPE | {"outcome", "error_type"},
     "redis_memory_used_bytes": RESOURCE,
     "redis_maxmemory_bytes": RESOURCE,
     "redis_keys_evicted_total": RESOURCE,
@@ -108,7 +110,7 @@ def merged(jobs: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, frozens
 def names(metrics: Iterable[Metric], rules: Iterable[Rule]) -> Names:
     """The names that exist with this catalogue and these rules."""
     rows = list(metrics)
-    series: dict[str, frozenset[str]] = {**RARE, **scraped()}
+    series: dict[str, frozenset[str]] = merged({"rare": RARE, "scraped": scraped()})
     for row in rows:
         series.update(of_metric(row))
     recorded = [rule for rule in rules if rule.record]
