@@ -75,6 +75,9 @@ _NO_DATA = {
     ("ada-system-overview", 56, "*"): "the collector's Redis receiver does not run",
     ("ada-system-overview", 64, "*"): "the collector makes these counters with the first loss",
     ("ada-system-overview", 68, "*"): "no metric is past its cap",
+    ("ada-business-metrics", 20, "B"): "ADA pays nothing back",
+    ("ada-error-analysis", 25, "*"): "ADA raises no alert itself",
+    ("ada-user-activity", 25, "*"): "ADA names no API clients",
 }
 
 
