@@ -54,6 +54,7 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(PY) -m tools.drift
 
 format: setup
 	$(VENV)/bin/ruff check --fix .
@@ -76,7 +77,8 @@ test-oldest: setup
 	  --ignore=tests/unit/test_docs.py --ignore=tests/unit/test_example_ada.py \
 	  --ignore=tests/unit/test_benchmarks.py --ignore=tests/unit/analysis \
 	  --ignore=tests/unit/sentry_bridge --ignore=tests/unit/dashboards --ignore=tests/unit/test_kubernetes.py \
-	  --ignore=tests/unit/test_drift.py --ignore=tests/unit/test_shortened.py $(PYTEST_ARGS)
+	  --ignore=tests/unit/test_drift.py --ignore=tests/unit/test_shortened.py \
+	  --ignore=tests/unit/business/test_typing.py $(PYTEST_ARGS)
 
 demo: setup
 	@$(PY) -m tools.demo $(if $(ONCE),--once)
@@ -104,6 +106,7 @@ drills: setup
 
 docs: setup
 	@$(PY) -m tools.docs
+	@$(PY) -m tools.drift.alerts_page
 
 requirements: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.10 --extra config-file --extra analysis --extra ai --extra dashboards --no-annotate --no-header \

@@ -206,9 +206,15 @@ def test_surprises_go_to_stock(data: MetricsData, reason: str) -> None:
 @pytest.mark.parametrize("value", [1 << 63, -(1 << 63) - 1, None, "1", True])
 def test_values_that_stock_refuses_are_refused(value: Any) -> None:
     data = _collection(Gauge([_point(value)]))
-    with pytest.raises(Exception) as stock:  # whatever it is, ours must be the same
-        stock_encode_metrics(data)
-    with pytest.raises(type(stock.value)):
+    try:
+        taken = stock_encode_metrics(data)
+    except Exception as error:  # whatever it is, ours must be the same
+        stock = error
+    else:  # protobuf before 6 takes True for a number
+        assert value is True
+        assert_same(encoder.encode_metrics(data), taken)
+        return
+    with pytest.raises(type(stock)):
         encoder.encode_metrics(data)
 
 
