@@ -12,8 +12,8 @@ from ada_otel._version import __version__
 def attributes(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give the attributes to add: the distribution's name, the host's, and the version from ``APP_VERSION``.
 
-    What is in ``OTEL_RESOURCE_ATTRIBUTES`` wins. ``APP_VERSION`` is the name that ADA has always used; without
-    ``host.name`` the metrics of two hosts could not be told apart. Source: semantic conventions,
+    What is in ``OTEL_RESOURCE_ATTRIBUTES`` wins. ``APP_VERSION`` is the name that ADA has always used;
+    without ``host.name`` the metrics of two hosts could not be told apart. Source: semantic conventions,
     telemetry.distro.*, host.name and service.version.
     """
     source = os.environ if environ is None else environ

@@ -113,7 +113,15 @@ BUSINESS: tuple[Metric, ...] = (
             ),
         ),
     ),
-    Metric("ada.refunds", "counter", "{money}", "What was paid back.", "business", (CURRENCY,)),
+    Metric(
+        "ada.refunds",
+        "counter",
+        "{money}",
+        "What was paid back.",
+        "business",
+        (CURRENCY,),
+        on_request="calls of `business.refund`",
+    ),
     Metric(
         "ada.purchases",
         "counter",
@@ -210,6 +218,7 @@ BUSINESS: tuple[Metric, ...] = (
             ),
             Attribute("ada.outcome", "How it ended.", values=("success", "failure")),
         ),
+        on_request="calls of `business.api_request`",
     ),
     Metric(
         "ada.security.events",
@@ -232,5 +241,6 @@ BUSINESS: tuple[Metric, ...] = (
         "Alerts that the app raised itself.",
         "business",
         (Attribute("ada.alert.severity", "Severity.", values=("critical", "high", "medium", "low")),),
+        on_request="calls of `ada_otel.alert`",
     ),
 )

@@ -469,7 +469,7 @@ def test_failures_say_what_to_do(
     ("query", "words"),
     [
         ("(level:ERROR", "a ')' is missing"),
-        ("user_id:[a TO b]", "does not take the query"),
+        ("attributes.code.line.number:[a TO b]", "does not take the query"),
         ("timestamp:tomorrow", "'tomorrow' is no time"),
         ("message:/(/", "does not take the query"),
     ],
