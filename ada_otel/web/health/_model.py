@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -63,9 +63,12 @@ class Report:
     age: float | None
 
 
-def overall(reports: Iterable[Report]) -> State:
-    """The state of everything: one that is not required degrades it at most."""
-    worst: State = "healthy"
+def overall(reports: Sequence[Report]) -> State:
+    """The state of everything: one that is not required degrades it at most.
+
+    Without a report it is not known yet what there is to check, a required database perhaps: pending.
+    """
+    worst: State = "healthy" if reports else "pending"
     for report in reports:
         state = report.result.state
         if not report.check.required:

@@ -19,6 +19,9 @@ from ada_otel.web.health._model import Check, Report, Result
 _MOST_GIVEN_UP = 3
 _GIVE_UP_AFTER = 5.0  # times the limit
 
+#: The most seconds that a page waits for the first list of checks, which is made of nothing but our own work.
+_LISTED_WITHIN = 0.5
+
 _PENDING = Result("pending", "not known yet")
 _TIMED_OUT = Result("unhealthy", "timed out")
 
@@ -113,19 +116,20 @@ class Runner:
         self._life = None
 
     def reports(self, wait: float = 0.0) -> list[Report]:
-        """The state of each check, by name.
+        """The state of each check, by name; none until the first round knows what there is to check.
 
         Args:
             wait: The most seconds to wait for checks that have not ended once: only a process that was just
                 started has such.
         """
         self.start()
-        deadline = time.monotonic() + wait
+        begun = time.monotonic()
         while True:
             now = time.monotonic()
             found = [watched.report(now) for watched in list(self._watched.values())]
             pending = not found or any(report.result is _PENDING for report in found)
-            if not pending or now >= deadline:
+            most = wait if found or not wait else _LISTED_WITHIN
+            if not pending or now - begun >= most:
                 return sorted(found, key=lambda report: report.check.name)
             time.sleep(0.005)
 
@@ -147,10 +151,16 @@ class Runner:
             time.sleep(self._interval)
 
     def _round(self) -> None:
-        for check in self._find():
-            known = self._watched.get(check.name)
-            if known is None or known.check is not check:
-                self._watched[check.name] = _Watched(check, self._limit)
+        found: list[Check] = []
+        try:
+            found.extend(self._find())
+        finally:
+            # All at once: to find the databases takes its time, and a page that is asked meanwhile must not
+            # see a first round without them as the whole of it.
+            for check in found:
+                known = self._watched.get(check.name)
+                if known is None or known.check is not check:
+                    self._watched[check.name] = _Watched(check, self._limit)
         now = time.monotonic()
         for watched in list(self._watched.values()):
             watched.start(now)

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ada_otel import health as public
+from ada_otel.web.health._found import Found
 from tests.unit.health.conftest import Start, checks
 
 FAST = {"HEALTH_INTERVAL": "0.1", "HEALTH_TIMEOUT": "0.3"}
@@ -190,8 +191,42 @@ def test_an_engine_that_the_app_has_let_go_of_is_not_asked(start: Start, black_h
     engine.cycle = engine  # only a collection frees it
     del engine
     client = start(HEALTH_INTERVAL="0.1", HEALTH_TIMEOUT="3")
+    # It is in the first round's list, or was collected before that; nothing but a collection makes it well.
+    until(lambda: "host" in checks(client))
     until(lambda: checks(client).get("database", {"status": "healthy"})["status"] == "healthy")
     assert client.get("/health/ready").status_code == 200
+
+
+def test_nothing_is_ready_before_it_is_known_what_there_is_to_check(
+    start: Start, black_hole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    engine = sqlalchemy.create_engine(f"postgresql+psycopg://ada:a@127.0.0.1:{black_hole}/ada")
+    look, may_look = Found._look, threading.Event()
+
+    def slow_look(found: Found) -> None:
+        assert may_look.wait(20)
+        look(found)
+
+    monkeypatch.setattr(Found, "_look", slow_look)
+    client = start(**FAST)
+
+    def ready() -> tuple[int, str]:
+        answer = client.get("/health/ready")
+        return answer.status_code, answer.get_json()["status"]
+
+    assert ready() == (503, "pending")
+    may_look.set()
+    seen: list[tuple[int, str]] = []
+
+    def failed() -> bool:
+        seen.append(ready())
+        return seen[-1] == (503, "unhealthy")
+
+    until(failed)
+    assert all(status == 503 for status, _ in seen)
+    engine.dispose()
 
 
 def test_redis_that_is_a_black_hole_is_not_required_by_itself(start: Start, black_hole: int) -> None:
