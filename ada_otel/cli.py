@@ -2,18 +2,21 @@
 
 Each sub-command is a module with two functions: ``add_parser(subparsers)`` adds its parser, under the name
 that :data:`COMMANDS` has it by, and ``run(args)`` returns the exit code. Only the module of the command that
-was asked for is imported, so that one command's packages are no burden to another.
+was asked for is imported, so that one command's packages are no burden to another. ``run`` is the launcher:
+what follows it is another program's and no parser's, and it imports nothing that it does not need.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import sys
-from collections.abc import Sequence
-from types import ModuleType
 
 from ada_otel._version import __version__
+from ada_otel.launcher import run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
 
 #: The module of each sub-command.
 COMMANDS: dict[str, str] = {
@@ -38,11 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: By argparse, for ``--help``, ``--version``, and words that it does not know.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:
+        return run(words[1:])
+    return _command(words)
+
+
+def _command(words: list[str]) -> int:
+    import argparse
+    import importlib
+
     parser = argparse.ArgumentParser(
         prog="ada-otel", description="Tools of the OpenTelemetry distribution for ADA."
     )
     parser.add_argument("--version", action="version", version=f"ada-otel {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers.add_parser("run", help="start a program under telemetry")
     asked = words[0] if words and words[0] in COMMANDS else None
     modules: dict[str, ModuleType] = {}
     for name in [asked] if asked else COMMANDS:

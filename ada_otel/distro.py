@@ -7,8 +7,6 @@ place as :func:`ada_otel.setup`; see :mod:`ada_otel.bootstrap`.
 from __future__ import annotations
 
 import os
-import sys
-from importlib.util import find_spec
 from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # untyped upstream
@@ -16,6 +14,7 @@ from opentelemetry.util._importlib_metadata import EntryPoint
 
 from ada_otel import bootstrap, instrument
 from ada_otel._diagnostics import contained, report
+from ada_otel.launcher.resources import import_resources
 
 _NAME = "ada_otel"
 _DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
@@ -52,36 +51,8 @@ class AdaConfigurator:
         """
         bootstrap.prepare()
         if not bootstrap.disabled():
-            _import_resources()
+            import_resources()
         bootstrap.configure_sdk(**kwargs)
-
-
-class _LazyPsutil:
-    """Takes psutil's place in the SDK, and imports it when it is first used."""
-
-    def __getattr__(self, name: str) -> Any:
-        import psutil
-
-        return getattr(psutil, name)
-
-
-def _import_resources() -> None:
-    """Import the SDK's resources without psutil, which only the process's detector uses: 15 ms.
-
-    Done here and not in ``setup``, because no other thread may look for psutil meanwhile; under the launcher
-    the app has not begun.
-    """
-    if "psutil" in sys.modules or "opentelemetry.sdk.resources" in sys.modules:
-        return
-    with contained("Importing the SDK's resources"):
-        if find_spec("psutil") is None:
-            return
-        sys.modules["psutil"] = None  # type: ignore[assignment]  # documented: an import then fails
-        try:
-            from opentelemetry.sdk import resources
-        finally:
-            del sys.modules["psutil"]
-        resources.psutil = _LazyPsutil()  # type: ignore[assignment]  # answers as the module does
 
 
 def pre_instrument() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import environments, measure, report
 from benchmarks.figures import judge
 from benchmarks.processes import surroundings
-from benchmarks.variants import BASE, CASES, OURS, STOCK, VARIANTS
+from benchmarks.variants import BASE, CASES, OURS, OURS_AT_START, STOCK, VARIANTS
 from tools.errors import ToolError
 from tools.paths import REPOSITORY
 from tools.progress import say, step
@@ -25,7 +25,7 @@ from tools.progress import say, step
 RESULTS = REPOSITORY / "benchmarks" / "results" / "overhead.json"
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PLOT = REPOSITORY / "docs" / "images" / "overhead.png"
-QUICK = (BASE, STOCK, OURS)
+QUICK = (BASE, STOCK, OURS, OURS_AT_START)
 _START, _HTTP, _MEMORY = "start", "http", "memory"
 #: Of one case, beside starting the apps; keeps a run below a quarter of an hour.
 _CASE_SECONDS = 90.0
@@ -62,6 +62,7 @@ def run(
             "versions": versions,
         }
     _check_versions(results["variants"])
+    running = [name for name in names if not VARIANTS[name].start_only]
     whole = measure.Rounds(rounds, block, _CASE_SECONDS)
     half = measure.Rounds(max(rounds // 2, measure.LEAST_ROUNDS), max(block // 2, 2), _CASE_SECONDS)
     with (
@@ -70,17 +71,17 @@ def run(
     ):
         for name in (case for case in CASES if case in cases):
             with step(f"CPU per request: {CASES[name].title}"):
-                results["cpu"][name] = measure.cpu(CASES[name], names, around, whole)
+                results["cpu"][name] = measure.cpu(CASES[name], running, around, whole)
         if _START in cases:
             with step("start"):
                 results["start"] = measure.start(names, around, half)
         if _HTTP in cases:
             for name in ("plain", "full"):
                 with step(f"over HTTP: {CASES[name].title}"):
-                    results["http"][name] = measure.http(CASES[name], names, around, half)
+                    results["http"][name] = measure.http(CASES[name], running, around, half)
         if _MEMORY in cases:
             with step("memory"):
-                results["memory"] = measure.memory(names, around, memory_requests, block)
+                results["memory"] = measure.memory(running, around, memory_requests, block)
     results["run"]["load_average"].append(os.getloadavg()[0])
     results["goals"] = judge(results)
     return results

@@ -178,7 +178,10 @@ def free_port() -> int:
 
 
 def _launcher(variant: Variant) -> list[str]:
-    return [str(python(variant.pins).with_name(variant.launcher))] if variant.launcher else []
+    if not variant.launcher:
+        return []
+    program, *arguments = variant.launcher
+    return [str(python(variant.pins).with_name(program)), *arguments]
 
 
 def _environment(variant: Variant, case: Case, around: Surroundings) -> dict[str, str]:

@@ -35,7 +35,7 @@ variant after the other, so that what else the machine does hits all alike. All 
 - Log lines of traces that are not sampled are sent all the same, and metrics count every request: that is the
   floor of the case with 1 %.
 - `opentelemetry-instrument` imports its own code and the API twice, before and in the app's process, whatever
-  distribution it starts: that is the floor of the start.
+  distribution it starts: that is the floor of the start under it. `ada-otel run` does not.
 
 {date}; {processor}, {cores} cores, {system}; Python {python}; load average {load};
 up to {rounds} rounds of {requests_per_round} requests, half of both over HTTP.

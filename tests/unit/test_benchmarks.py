@@ -68,6 +68,11 @@ class TestGoals:
         }
         assert [(row["share"], row["met"]) for row in judge(results)] == [(0.1, True), (0.3, False)]
 
+    def test_the_start_is_judged_by_our_own_launcher(self) -> None:
+        shares = {"ada": {"of_stock": {"median": 0.7}}, "ada-run": {"of_stock": {"median": 0.4}}}
+        (row,) = judge({"start": {"cpu_s": shares}})
+        assert (row["share"], row["met"]) == (0.4, True)
+
     def test_what_was_not_measured_is_left_out(self) -> None:
         assert judge({"cpu": {}, "http": {}}) == []
 
