@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from functools import lru_cache
 from typing import Any
 
 from ada_otel.logs._redaction import redactor
@@ -37,12 +36,7 @@ def add_to(attributes: MutableMapping[str, Any]) -> None:
         value = getattr(request, name)
         if value is not None and key not in attributes:
             attributes[key] = value
+    # The one of these that a client may write anything into.
     agent = request.user_agent
     if agent and "user_agent.original" not in attributes:
-        attributes["user_agent.original"] = _redacted(agent)
-
-
-@lru_cache(256)
-def _redacted(agent: str) -> str:
-    # The one of these that a client may write anything into; it is the same on line after line.
-    return redactor().text(agent)
+        attributes["user_agent.original"] = redactor().repeated(agent)

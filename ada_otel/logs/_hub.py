@@ -81,6 +81,26 @@ class Hub:
         finally:
             self._busy.flag = False
 
+    def wants(self, level: int) -> bool:
+        """Whether a line of this level would go anywhere."""
+        return level >= self.level and (
+            self.file is not None or self.console is not None or (self.otlp is not None and self.otlp.heard)
+        )
+
+    def accept(self, line: Line) -> None:
+        """Take a line of our own, which comes by no logger. Never raises."""
+        if getattr(self._busy, "flag", False):
+            return
+        self._busy.flag = True
+        try:
+            self._write(line)
+            if self.console is not None:
+                self.console.write(line)
+        except Exception as error:
+            failed("Sending a log line", error)
+        finally:
+            self._busy.flag = False
+
     def _write(self, line: Line) -> None:
         if line.logger.partition(".")[0] not in _OWN_LOGGERS:
             if self.counts is not None:

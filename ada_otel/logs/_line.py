@@ -21,7 +21,7 @@ from ada_otel.logs._exceptions import Description, describe, describe_rendered, 
 from ada_otel.logs._redaction import Redactor, redactor
 from ada_otel.logs._values import plain, text_of
 
-__all__ = ["Line", "Rendered", "from_event", "from_record", "level_of", "severity"]
+__all__ = ["Line", "Rendered", "from_event", "from_parts", "from_record", "level_of", "severity"]
 
 #: What every stdlib record has, and what structlog's formatter adds; the rest came by ``extra=``.
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -198,6 +198,27 @@ def from_event(event: dict[str, Any], level: int, logger: str | None) -> Line:
     line.attributes["code.function.name"] = site.function
     line.attributes["code.line.number"] = site.line
     return _fill(line, event)
+
+
+def from_parts(
+    logger: str, level: int, message: str, attributes: dict[str, Any], span: SpanContext | None
+) -> Line:
+    """A line of our own making, in the request that is being served.
+
+    Args:
+        logger: The logger's name.
+        level: The stdlib's level.
+        message: The message, free of secrets.
+        attributes: Plain values, redacted; taken over.
+        span: The span that it is about, which may have ended.
+    """
+    line = _start(time.time_ns(), level, logging.getLevelName(level), logger)
+    line.message, line.module = message, logger.rpartition(".")[2]
+    line.attributes = attributes
+    _context.add_to(attributes)
+    line.context = get_current()
+    line.span_context = span
+    return line
 
 
 def message_of(record: logging.LogRecord) -> str:

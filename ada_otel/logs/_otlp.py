@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 from opentelemetry._logs import Logger, LogRecord, get_logger, get_logger_provider
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
 
 from ada_otel.logs._line import Line, severity
 
@@ -21,6 +23,12 @@ class OTLPSink:
 
     def __init__(self) -> None:
         self._loggers: dict[str, Logger] = {}
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything takes what is written: without an exporter nothing does."""
+        composite = getattr(get_logger_provider(), "_multi_log_record_processor", None)
+        return composite is None or bool(composite._log_record_processors)
 
     def write(self, line: Line) -> None:
         """Send ``line``: straight into our queue where that can be, else the SDK's way."""
@@ -46,7 +54,7 @@ class OTLPSink:
             LogRecord(
                 timestamp=line.timestamp,
                 observed_timestamp=observed,
-                context=line.context,
+                context=_context_of(line),
                 severity_text=text,
                 severity_number=number,
                 body=line.message,
@@ -54,3 +62,11 @@ class OTLPSink:
                 event_name=line.event_name,
             )
         )
+
+
+def _context_of(line: Line) -> Context:
+    """The line's context with its span in it: a request's line is written when the span has ended."""
+    span = line.span_context
+    if span is None or get_current_span(line.context).get_span_context() == span:
+        return line.context
+    return set_span_in_context(NonRecordingSpan(span), line.context)

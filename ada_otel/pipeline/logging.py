@@ -85,7 +85,7 @@ class LoggerProvider(_SDKLoggerProvider):
         attributes: dict[str, Any],
         event_name: str | None,
     ) -> bool:
-        """Queue a line, or say that it must take the SDK's way.
+        """Queue a line, or say that it must take the SDK's way; without any processor it is dropped.
 
         Args:
             logger: The SDK logger of the line's scope.
@@ -103,6 +103,8 @@ class LoggerProvider(_SDKLoggerProvider):
             self._queue = _only_ours(processors)
             self._checked = processors
         queue = self._queue
+        if not processors:
+            return True  # nobody hears it
         if queue is None or len(attributes) > self._most or not logger._logger_config.is_enabled:
             return False
         for value in attributes.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ada_otel.redaction import _cards
@@ -16,6 +17,8 @@ __all__ = ["MARK", "Redactor"]
 _DEEPEST = 8
 _MOST_ITEMS = 1000
 _LONGEST_NAME = 64
+#: At most half a megabyte.
+_REMEMBERED, _LONGEST_REMEMBERED = 512, 512
 _STATEMENTS = frozenset({"db.query.text", "db.statement"})
 
 
@@ -42,18 +45,25 @@ class Redactor:
         self._keys = Keys(keys, allowed)
         self._patterns: dict[str, re.Pattern[str]] = {}
         self._assignments = self._new_assignments()
+        self._repeated = lru_cache(_REMEMBERED)(self.text)
 
     def add_key(self, key: str) -> None:
         """See :func:`ada_otel.redaction.add_key`; raises ``ValueError`` for a key without a letter."""
         self._keys.add(key)
         self._assignments = self._new_assignments()
+        self._repeated = lru_cache(_REMEMBERED)(self.text)
 
     def add_pattern(self, name: str, regex: str | re.Pattern[str]) -> None:
         """See :func:`ada_otel.redaction.add_pattern`; raises ``re.error`` for what is no expression."""
         self._patterns = {**self._patterns, name: re.compile(regex)}
+        self._repeated = lru_cache(_REMEMBERED)(self.text)
 
     def _new_assignments(self) -> Assignments:
         return Assignments(self._keys.hides, self._keys.added, MARK)
+
+    def repeated(self, text: str) -> str:
+        """As :meth:`text`, for one that comes again and again, such as a path or a user agent."""
+        return self._repeated(text) if len(text) <= _LONGEST_REMEMBERED else self.text(text)
 
     def text(self, text: str) -> str:
         """``text`` without what looks like a secret, in linear time."""

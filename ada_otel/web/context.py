@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry import trace
 
-__all__ = ["RequestContext", "current", "set_user"]
+__all__ = ["TRACED", "RequestContext", "current", "set_user"]
+
+#: Where the fast path keeps its request, with the span as ``span``, in the WSGI environment.
+TRACED = "ada_otel.request"
 
 _valid_id = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _traceparent = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
@@ -17,14 +21,15 @@ _traceparent = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-
 class RequestContext:
     """What is known of one request; everything but the environ is worked out when asked for."""
 
-    __slots__ = ("_request_id", "_route", "_session", "_user_id", "environ")
+    # On the class, as most requests ask for none of it.
+    _request_id: str | None = None
+    _route: str | None = None
+    _session: dict[str, Any] | None = None
+    _user_id: str | None = None
+    _flask_context: Any = None
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
-        self._request_id: str | None = None
-        self._route: str | None = None
-        self._session: dict[str, Any] | None = None
-        self._user_id: str | None = None
 
     @property
     def request_id(self) -> str:
@@ -61,13 +66,12 @@ class RequestContext:
         return None if found is None else str(found)
 
     def remember(self) -> None:
-        """Keep Flask's route and session for what is logged after Flask has forgotten them."""
-        self._find_session()
-        _ = self.route
+        """Keep Flask's request context, for what is logged after Flask has forgotten it."""
+        self._flask_context = _flask_context(self.environ)
 
     def _find_session(self) -> dict[str, Any] | None:
         if self._session is None:
-            self._session = _open_session(self.environ)
+            self._session = _open_session(self._flask_context or _flask_context(self.environ))
         return self._session
 
     def _of_session(self, key: str) -> Any:
@@ -79,7 +83,9 @@ class RequestContext:
     def route(self) -> str | None:
         """Flask's URL rule; None where none matches."""
         if self._route is None:
-            rule = getattr(self.environ.get("werkzeug.request"), "url_rule", None)
+            kept = self._flask_context
+            request = self.environ.get("werkzeug.request") if kept is None else kept.request
+            rule = getattr(request, "url_rule", None)
             self._route = None if rule is None else rule.rule
         return self._route
 
@@ -119,20 +125,32 @@ def _request_id(environ: dict[str, Any]) -> str:
     parent = environ.get("HTTP_TRACEPARENT")
     if parent and (found := _traceparent.fullmatch(parent.strip())) is not None:
         return found[1]
-    context = trace.get_current_span().get_span_context()
-    if context.trace_id:
-        return format(context.trace_id, "032x")
+    traced = environ.get(TRACED)
+    span = trace.get_current_span() if traced is None else traced.span
+    if trace_id := span.get_span_context().trace_id:
+        return format(trace_id, "032x")
     import uuid
 
     return uuid.uuid4().hex
 
 
-def _open_session(environ: dict[str, Any]) -> dict[str, Any] | None:
-    """Flask's session of this request, if Flask has opened it by now. It is not marked as used."""
+def _flask_context(environ: dict[str, Any]) -> Any:
+    """Flask's context of this very request, while it is there."""
+    context = _of_flask()._cv_request.get(None)
+    return context if context is not None and context.request.environ is environ else None
+
+
+@lru_cache(1)
+def _of_flask() -> Any:
+    # An import statement costs 1 µs each time it is run.
     from flask import globals as flask_globals
 
-    flask_context = flask_globals._cv_request.get(None)
-    if flask_context is None or flask_context.request.environ is not environ:
+    return flask_globals
+
+
+def _open_session(flask_context: Any) -> dict[str, Any] | None:
+    """Flask's session, if Flask has opened it by now. It is not marked as used."""
+    if flask_context is None:
         return None
     # Since Flask 3.1.3 the attribute `session` is a property that marks the session as used.
     held = vars(flask_context)

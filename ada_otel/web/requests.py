@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import functools
 import logging
-import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
 
 from ada_otel._diagnostics import failed
-from ada_otel.web.context import RequestContext, _current
+from ada_otel.web._request_log import RequestLog, Served, safely
+from ada_otel.web.context import TRACED, RequestContext, _current
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -29,20 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["attach", "socket_event", "start"]
 
 _INSTALLED = "_ada_otel_requests"
-#: Not below ``ada_otel``: what our own loggers say is not sent.
-_logger = logging.getLogger("ada.requests")
 
 
 class _Options:
     """What the settings say."""
 
     on = False
-    completed: int | None = None
-    started: int | None = None
-    ratio = 1.0
+    log = RequestLog(None, None, 1.0)
     baggage = False
-    #: Whether anything is to be done when a request begins.
-    begins = False
 
 
 _options = _Options()
@@ -51,14 +45,12 @@ _options = _Options()
 def start(settings: Settings) -> None:
     """Take up the settings, and hook into Flask if it is there."""
     _options.on = settings.requests
-    _options.completed = _number(settings.request_log)
-    _options.started = _number(settings.request_log_started)
-    _options.ratio = settings.request_log_ratio
+    _options.log = RequestLog(
+        _number(settings.request_log), _number(settings.request_log_started), settings.request_log_ratio
+    )
     _options.baggage = settings.request_id_baggage
     if not _options.on:
         return
-    lowest = logging.getLevelName(settings.log_level)
-    _options.begins = _options.baggage or (_options.started is not None and _options.started >= lowest)
     _install()
 
 
@@ -90,7 +82,7 @@ def socket_event(event: str, namespace: str) -> Iterator[None]:
         problem = error
         raise
     finally:
-        _event_completed(event, namespace, perf_counter() - began, problem)
+        safely(_options.log.event, event, namespace, perf_counter() - began, problem)
         _current.reset(token)
 
 
@@ -108,31 +100,8 @@ def _of_event() -> RequestContext | None:
     return found
 
 
-def _event_completed(event: str, namespace: str, seconds: float, error: Exception | None) -> None:
-    level = _options.completed
-    if level is None or not _logger.isEnabledFor(level) or (error is None and not _chosen()):
-        return
-    if event == "connect" and isinstance(error, TypeError):
-        return  # a handler that takes no `auth` is called a second time, without it
-    try:
-        extra = {
-            "socketio.event": event,
-            "socketio.namespace": namespace,
-            "duration_seconds": round(seconds, 6),
-        }
-        if error is not None:
-            extra["error.type"] = type(error).__qualname__
-        _logger.log(level, "Event completed", extra=extra)
-    except Exception as trouble:
-        failed("Logging a Socket.IO event", trouble)
-
-
 def _number(level: str) -> int | None:
     return None if level == "off" else int(logging.getLevelName(level))
-
-
-def _chosen() -> bool:
-    return _options.ratio >= 1 or random.random() < _options.ratio  # noqa: S311  # no secret
 
 
 def _install() -> None:
@@ -146,7 +115,7 @@ def _install() -> None:
         outer = _current.get()
         if not _options.on or (outer is not None and outer.environ is environ):
             return original(app, environ, start_response)
-        request = _Served(environ)
+        request = Served(environ)
         token = _current.set(request)
         try:
             body = original(app, environ, functools.partial(_respond, request, start_response))
@@ -166,7 +135,7 @@ def _install() -> None:
     from flask import got_request_exception
 
     got_request_exception.connect(_raised)
-    if _options.begins:
+    if _options.baggage or _options.log.starts:
         _install_beginning(flask.Flask)
 
 
@@ -186,24 +155,10 @@ def _install_beginning(kind: Any) -> None:
     kind.dispatch_request = dispatch_request
 
 
-class _Served(RequestContext):
-    """A request with what its log line says."""
-
-    __slots__ = ("began", "length", "sent", "span_context", "status")
-
-    def __init__(self, environ: dict[str, Any]) -> None:
-        super().__init__(environ)
-        self.began = perf_counter()
-        self.status: str | None = None
-        self.length: str | None = None
-        self.sent = 0
-        self.span_context: trace.SpanContext | None = None
-
-
 class _Body:
     """A body of unknown length: the request is completed when it was sent or dropped."""
 
-    def __init__(self, body: Iterable[bytes], request: _Served) -> None:
+    def __init__(self, body: Iterable[bytes], request: Served) -> None:
         self._body, self._next, self._request, self._open = body, iter(body), request, True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -242,7 +197,7 @@ class _Body:
 
 
 def _respond(
-    request: _Served, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
+    request: Served, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
 ) -> Any:
     try:
         request.status = status
@@ -253,9 +208,9 @@ def _respond(
                 request.length = value
             elif size == 12 and name.lower() == "x-request-id":
                 own = True
+        _note_span(request)
         if not own:
             headers.append(("X-Request-ID", request.request_id))
-        _note_span(request)
         request.remember()
     except Exception as error:
         failed("Giving a response its request id", error)
@@ -265,7 +220,7 @@ def _respond(
 def _raised(_app: Any, **_extra: Any) -> None:
     """An error that goes through the app makes no response; here its span is current for the last time."""
     request = _current.get()
-    if isinstance(request, _Served):
+    if isinstance(request, Served):
         try:
             _note_span(request)
             request.remember()
@@ -273,8 +228,9 @@ def _raised(_app: Any, **_extra: Any) -> None:
             failed("Noting the span of a request that failed", error)
 
 
-def _note_span(request: _Served) -> None:
-    span = trace.get_current_span()
+def _note_span(request: Served) -> None:
+    traced = request.environ.get(TRACED)
+    span = trace.get_current_span() if traced is None else cast("trace.Span", traced.span)
     request.span_context = span.get_span_context()
     span.set_attribute("request_id", request.request_id)
 
@@ -285,8 +241,7 @@ def _begin() -> Any:
     if request is None:
         return None
     try:
-        if _options.started is not None and _logger.isEnabledFor(_options.started) and _chosen():
-            _logger.log(_options.started, "Request started", extra=_about(request))
+        _options.log.started(request)
         if _options.baggage:
             from opentelemetry import baggage
 
@@ -296,39 +251,5 @@ def _begin() -> Any:
     return None
 
 
-def _about(request: RequestContext) -> dict[str, Any]:
-    environ = request.environ
-    found = {"http.request.method": environ.get("REQUEST_METHOD"), "url.path": environ.get("PATH_INFO")}
-    if environ.get("QUERY_STRING"):
-        found["url.query"] = environ["QUERY_STRING"]
-    return found
-
-
-def _completed(request: _Served, error: BaseException | None = None, *, aborted: bool = False) -> None:
-    level = _options.completed
-    if level is None:
-        return
-    try:
-        code = int(request.status[:3]) if request.status else 500
-        if not _logger.isEnabledFor(level) or not (error is not None or code >= 500 or _chosen()):
-            return
-        extra = _about(request)
-        extra["http.response.status_code"] = code
-        extra["duration_seconds"] = round(perf_counter() - request.began, 6)
-        extra["http.response.body.size"] = int(request.length) if request.length else request.sent
-        if aborted:
-            extra["aborted"] = True
-        if error is not None:
-            extra["error.type"] = type(error).__qualname__
-        span = request.span_context
-        if span is None or not span.is_valid:
-            _logger.log(level, "Request completed", extra=extra)
-            return
-        # The span has ended; the line is its own all the same.
-        token = context_api.attach(trace.set_span_in_context(trace.NonRecordingSpan(span)))
-        try:
-            _logger.log(level, "Request completed", extra=extra)
-        finally:
-            context_api.detach(token)
-    except Exception as problem:
-        failed("Logging a request", problem)
+def _completed(request: Served, error: BaseException | None = None, *, aborted: bool = False) -> None:
+    safely(_options.log.completed, request, error, aborted=aborted)

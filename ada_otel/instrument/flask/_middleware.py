@@ -43,6 +43,7 @@ from ada_otel.instrument.flask._headers import request_capture, response_capture
 from ada_otel.instrument.flask._status import bind_metrics, declared_size, set_status, without_empty
 from ada_otel.pipeline.metrics import bind
 from ada_otel.pipeline.tracing.begin import begin_with
+from ada_otel.web.context import TRACED
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -57,7 +58,6 @@ _HISTOGRAMS = (
     "http.server.response.body.size",
 )
 
-_STATE = "ada_otel.request"
 _EMPTY = Context()
 
 
@@ -130,8 +130,8 @@ class Middleware:
             start_time=time_ns(),
         )
         request = Request(span)
-        outer = environ.get(_STATE)
-        environ[_STATE] = request
+        outer = environ.get(TRACED)
+        environ[TRACED] = request
         inner = Context(context)
         dict.__setitem__(inner, _SPAN_KEY, span)
         if self._tags is not None:
@@ -151,7 +151,7 @@ class Middleware:
             context_api.detach(token)
             if outer is not None:
                 # An application called this one with its own environ, and is not done with it.
-                environ[_STATE] = outer
+                environ[TRACED] = outer
         if request.streamed and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
             return StreamedBody(body, inner, request, finish)
         finish()
@@ -173,7 +173,7 @@ class Middleware:
     def before_request(self) -> None:
         """Give the span what Flask knows by now: the route."""
         flask_request = request_ctx.request
-        request = flask_request.environ.get(_STATE)
+        request = flask_request.environ.get(TRACED)
         if request is None:
             return
         try:
@@ -203,7 +203,7 @@ class Middleware:
         Error pages come as iterators as well, but their length is known.
         """
         if not isinstance(response.response, (list, tuple)) and "Content-Length" not in response.headers:
-            request = request_ctx.request.environ.get(_STATE)
+            request = request_ctx.request.environ.get(TRACED)
             if request is not None:
                 request.streamed = True
 
@@ -318,7 +318,7 @@ def instrumented_class(base: type[Flask], options: dict[str, Any]) -> type[Flask
 
 
 def _note_error(_app: Flask, exception: BaseException, **_extra: Any) -> None:
-    request = request_ctx.request.environ.get(_STATE)
+    request = request_ctx.request.environ.get(TRACED)
     if request is not None:
         request.error = exception
 

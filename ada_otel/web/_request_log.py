@@ -1,0 +1,154 @@
+"""The lines of the request log: `Request started`, `Request completed`, `Event completed`.
+
+They go to OTLP, the log file and the console of ours, and not to the app's handlers, whose output stays what
+it was; to have them there, attach a handler to the logger ``ada.requests``. Without one they are made without
+a ``logging.LogRecord``: by way of the stdlib a line cost three times as much.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+
+from ada_otel._diagnostics import failed
+from ada_otel.logs import _line
+from ada_otel.logs._hub import hub
+from ada_otel.logs._redaction import redactor
+from ada_otel.web.context import RequestContext
+
+__all__ = ["RequestLog", "Served"]
+
+#: Not below ``ada_otel``: what our own loggers say is not sent.
+_NAME = "ada.requests"
+_logger = logging.getLogger(_NAME)
+
+
+class Served(RequestContext):
+    """A request with what its log line says."""
+
+    status: str | None = None
+    length: str | None = None
+    sent = 0
+    span_context: trace.SpanContext | None = None
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.environ = environ
+        self.began = perf_counter()
+
+
+class RequestLog:
+    """Writes the lines that the settings ask for; never raises.
+
+    Args:
+        completed: The stdlib's level of `Request completed` and `Event completed`; None for none.
+        started: That of `Request started`.
+        ratio: The share of requests that are logged, from 0 to 1; those that fail always are.
+    """
+
+    def __init__(self, completed: int | None, started: int | None, ratio: float) -> None:
+        self._completed = completed
+        self._started = started
+        self._ratio = ratio
+
+    @property
+    def starts(self) -> bool:
+        """Whether `Request started` can be of a level that goes anywhere."""
+        return self._started is not None and self._started >= hub.level
+
+    def started(self, request: RequestContext) -> None:
+        """Say that a view is about to be called."""
+        level = self._started
+        if level is not None and self._wanted(level) and self._chosen():
+            _write(level, "Request started", _about(request), trace.get_current_span().get_span_context())
+
+    def completed(self, request: Served, error: BaseException | None, *, aborted: bool) -> None:
+        """Say that a request was served, or failed.
+
+        Args:
+            request: The request.
+            error: What went through the app, or came out of the body.
+            aborted: Whether the client went away before the end of the body.
+        """
+        level = self._completed
+        if level is None or not self._wanted(level):
+            return
+        code = int(request.status[:3]) if request.status else 500
+        if error is None and code < 500 and not self._chosen():
+            return
+        found = _about(request)
+        found["http.response.status_code"] = code
+        found["duration_seconds"] = round(perf_counter() - request.began, 6)
+        found["http.response.body.size"] = int(request.length) if request.length else request.sent
+        if aborted:
+            found["aborted"] = True
+        if error is not None:
+            found["error.type"] = type(error).__qualname__
+        _write(level, "Request completed", found, request.span_context)
+
+    def event(self, event: str, namespace: str, seconds: float, error: Exception | None) -> None:
+        """Say that a Socket.IO event was handled; see :func:`ada_otel.web.requests.socket_event`."""
+        level = self._completed
+        if level is None or not self._wanted(level) or (error is None and not self._chosen()):
+            return
+        if event == "connect" and isinstance(error, TypeError):
+            return  # a handler that takes no `auth` is called a second time, without it
+        found: dict[str, Any] = {
+            "socketio.event": event,
+            "socketio.namespace": namespace,
+            "duration_seconds": round(seconds, 6),
+        }
+        if error is not None:
+            found["error.type"] = type(error).__qualname__
+        _write(level, "Event completed", found, trace.get_current_span().get_span_context())
+
+    def _chosen(self) -> bool:
+        return self._ratio >= 1 or random.random() < self._ratio  # noqa: S311  # no secret
+
+    @staticmethod
+    def _wanted(level: int) -> bool:
+        return _logger.isEnabledFor(level) and (hub.wants(level) or bool(_logger.handlers))
+
+
+def safely(write: Callable[..., None], *arguments: Any, **options: Any) -> None:
+    """Write a line; trouble with it is reported."""
+    try:
+        write(*arguments, **options)
+    except Exception as error:
+        failed("Logging a request", error)
+
+
+def _about(request: RequestContext) -> dict[str, Any]:
+    get, redact = request.environ.get, redactor().repeated
+    found: dict[str, Any] = {
+        "http.request.method": get("REQUEST_METHOD", ""),
+        "url.path": redact(get("PATH_INFO", "")),
+    }
+    if query := get("QUERY_STRING"):
+        found["url.query"] = redact(query)
+    return found
+
+
+def _write(level: int, message: str, found: dict[str, Any], span: trace.SpanContext | None) -> None:
+    if _logger.handlers:
+        _write_as_record(level, message, found, span)
+    else:
+        hub.accept(_line.from_parts(_NAME, level, message, found, span))
+
+
+def _write_as_record(level: int, message: str, found: dict[str, Any], span: trace.SpanContext | None) -> None:
+    """Write it by way of the stdlib, where our bridge takes it up like any line."""
+    if span is None or not span.is_valid:
+        _logger.log(level, message, extra=found)
+        return
+    # The span may have ended; the line is its own all the same.
+    token = context_api.attach(trace.set_span_in_context(trace.NonRecordingSpan(span)))
+    try:
+        _logger.log(level, message, extra=found)
+    finally:
+        context_api.detach(token)
