@@ -58,6 +58,7 @@ SOURCES: list[tuple[Callable[..., Any], str, str]] = [
     (propagation.get_current_span, "_bound", "78d670614797"),
     (ContextVarsRuntimeContext.get_current, "_bound", "f42624304b2e"),
     (context.get_current, "_bound", "5ea52b55ff1a"),
+    (instrument._Asynchronous.callback, "_observed", "424b179657ba"),
     (instrument.Counter.add, "_instruments", "cf29da49a3d4"),
     (instrument.UpDownCounter.add, "_instruments", "bb9f4558909c"),
     (instrument.Histogram.record, "_instruments", "721e215a3522"),

@@ -1,0 +1,28 @@
+"""Attribute sets as keys of dictionaries, without the SDK's cleaning, sorting and hashing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Equal values of these types are equal for the SDK too, once the types are part of the key: True, 1 and 1.0
+# are three attribute sets. A tuple may hold such values unseen, so it is looked up the SDK's way.
+_SCALARS = frozenset({str, int, float, bool, type(None), bytes})
+
+
+def key_of(attributes: Any) -> tuple[Any, ...] | None:
+    """Names, values and types of an attribute set, in the order given; ``None`` if it is no plain ``dict``.
+
+    What the SDK takes as it is may be remembered by its key, see :func:`is_plain`.
+    """
+    if not attributes:
+        return ()
+    if type(attributes) is not dict:
+        return None
+    values = attributes.values()
+    return (*attributes, *values, *map(type, values))
+
+
+def is_plain(key: tuple[Any, ...]) -> bool:
+    """Whether the SDK takes all names and values of a key as they are."""
+    size = len(key) // 3
+    return _SCALARS.issuperset(key[2 * size :]) and all(type(name) is str and name for name in key[:size])
