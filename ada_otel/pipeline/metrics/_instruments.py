@@ -17,13 +17,13 @@ from opentelemetry.sdk.metrics._internal.instrument import (
     _UpDownCounter,
 )
 
+from ada_otel.pipeline.metrics._attributes import tidy
 from ada_otel.pipeline.metrics._bound import (
     Binding,
     BoundCounter,
     BoundGauge,
     BoundHistogram,
     BoundUpDownCounter,
-    clean,
 )
 from ada_otel.pipeline.metrics._exemplars import Attributes
 from ada_otel.pipeline.metrics._keys import is_plain
@@ -39,6 +39,7 @@ class Remembering:
     _kind: ClassVar[type[Binding]]
     _bindings: dict[Any, Binding]
     _most: int
+    name: str
 
     def _binding(self, attributes: Attributes) -> Binding:
         # key_of(), written out: the call would be a tenth of what this takes.
@@ -51,13 +52,13 @@ class Remembering:
             key = None
         try:
             found = self._bindings.get(key)
-        except TypeError:  # a value that cannot be hashed, such as a list
-            found = None
+        except Exception:  # a value that cannot be hashed, such as a list, or an object that does not work
+            found = key = None
         return found or self._make(attributes, key)
 
     def _make(self, attributes: Attributes, key: tuple[Any, ...] | None) -> Binding:
         if key is None or not is_plain(key):
-            return self._kind(self, clean(self, attributes))
+            return self._kind(self, tidy(self.name, attributes))
         # A flood of new values empties the memory now and then: what is in use is soon back in it.
         if len(self._bindings) >= self._most:
             self._bindings.clear()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ada_otel.pipeline.metrics._attributes import LONGEST
+
 # Equal values of these types are equal for the SDK too, once the types are part of the key: True, 1 and 1.0
 # are three attribute sets. A tuple may hold such values unseen, so it is looked up the SDK's way.
 _SCALARS = frozenset({str, int, float, bool, type(None), bytes})
+_SIZED = frozenset({str, bytes})
 
 
 def key_of(attributes: Any) -> tuple[Any, ...] | None:
@@ -23,6 +26,11 @@ def key_of(attributes: Any) -> tuple[Any, ...] | None:
 
 
 def is_plain(key: tuple[Any, ...]) -> bool:
-    """Whether the SDK takes all names and values of a key as they are."""
+    """Whether all names and values of a key are kept as they are."""
     size = len(key) // 3
-    return _SCALARS.issuperset(key[2 * size :]) and all(type(name) is str and name for name in key[:size])
+    names, values, kinds = key[:size], key[size : 2 * size], key[2 * size :]
+    return (
+        _SCALARS.issuperset(kinds)
+        and all(type(name) is str and name for name in names)
+        and all(len(value) <= LONGEST for value in values if type(value) in _SIZED)
+    )

@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics._internal.instrument import _Asynchronous
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.trace.propagation import _SPAN_KEY
 
+from ada_otel.pipeline.metrics._attributes import tidy
 from ada_otel.pipeline.metrics._cells import Cell
 from ada_otel.pipeline.metrics._keys import is_plain, key_of
 
@@ -85,7 +86,7 @@ class Observed:
             key = key_of(attributes)
             try:
                 cells = known.get(key)
-            except TypeError:  # a value that cannot be hashed, such as a list
+            except Exception:  # a value that cannot be hashed, such as a list
                 key = cells = None
             if cells is None:
                 cells = self._find(instrument, attributes, known, key)
@@ -93,7 +94,8 @@ class Observed:
                 for cell in cells:
                     cell.pending.append(value)
                 return
-        self._store(Measurement(value, time_ns(), instrument, context, attributes), exemplar_filter)
+        kept = tidy(instrument.name, attributes)
+        self._store(Measurement(value, time_ns(), instrument, context, kept), exemplar_filter)
 
     def _find(
         self, instrument: Any, attributes: Any, known: dict[Any, tuple[Cell, ...]], key: Any
