@@ -248,9 +248,12 @@ class Consumer(SynchronousMeasurementConsumer):
             # A reader's thread that runs before this object is renewed must not see the parent's numbers.
             return None
         with self._lock:
-            storage = self._reader_storages[metric_reader]
-            self._observe(storage.observed, time_ns() + timeout_millis * 1e6)
-            return storage.collect()
+            storage: object = self._reader_storages[metric_reader]
+            if isinstance(storage, Storage):
+                self._observe(storage.observed, time_ns() + timeout_millis * 1e6)
+                return storage.collect()
+        # One that keeps its values elsewhere, as that of the metrics page does.
+        return super().collect(metric_reader, timeout_millis)
 
     def _observe(self, observed: Observed, deadline: float) -> None:
         """Call the callbacks of all observable instruments, as the SDK does."""
