@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from opentelemetry.metrics import Meter, Observation
 
 from ada_otel.observers._cgroup import Limits
+from ada_otel.observers._figures import Host
 from ada_otel.observers._filesystems import FileSystems
 from ada_otel.observers._group import Group, Points, Reading, one
 
@@ -31,23 +32,25 @@ _NAMES = (
     "system.network.errors",
     "system.uptime",
 )
-#: psutil's names of what a CPU does, and those of the semantic conventions.
-_MODES = {
-    "user": "user",
-    "system": "system",
-    "idle": "idle",
-    "iowait": "iowait",
-    "steal": "steal",
-    "nice": "nice",
-    "irq": "interrupt",
-    "softirq": "interrupt",
-    "interrupt": "interrupt",
-}
 _IDLE = ("idle", "iowait")
-_BLOCK_DEVICES = Path("/sys/block")
-_MADE_OF_OTHERS = ("dm-", "loop", "md", "ram", "zram")
 _RECEIVE, _TRANSMIT = {"network.io.direction": "receive"}, {"network.io.direction": "transmit"}
 _READ, _WRITE = {"disk.io.direction": "read"}, {"disk.io.direction": "write"}
+_MODES = {
+    mode: {"cpu.mode": mode} for mode in ("user", "system", "idle", "iowait", "steal", "nice", "interrupt")
+}
+_STATES = {state: {"system.memory.state": state} for state in ("used", "free", "cached", "buffers")}
+
+
+def find() -> Host:
+    """What reads the figures here: ``/proc`` on a Linux that has it as we know it, psutil elsewhere."""
+    if sys.platform == "linux":
+        from ada_otel.observers._linux import LinuxHost
+
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            return LinuxHost()
+    from ada_otel.observers._portable import PsutilHost
+
+    return PsutilHost()
 
 
 class HostReader:
@@ -62,9 +65,9 @@ class HostReader:
         """
         self._speaks = speaks
         self._find_limits = limits
-        self._limits: Limits | None = None
-        self._booted = 0.0
+        self._host: Host | None = None
         self._file_systems = FileSystems()
+        self._count = 1
         self._before: tuple[float, float] | None = None
 
     def read(self) -> Reading:
@@ -72,39 +75,35 @@ class HostReader:
         if not self._speaks():
             self._before = None
             return {}
-        import psutil
-
-        if self._limits is None:
+        host = self._host
+        if host is None:
             self._limits = self._find_limits()
-            self._booted = psutil.boot_time()
-        usage, utilization = self._file_systems.observe(psutil)
+            self._count = os.cpu_count() or 1
+            host = self._host = find()
+        usage, utilization = self._file_systems.observe(host)
         return {
-            **self._cpu(psutil, self._limits),
-            **_memory(psutil, self._limits),
+            **self._cpu(host, self._limits),
+            **_memory(host, self._limits),
             "system.filesystem.usage": usage,
             "system.filesystem.utilization": utilization,
-            "system.disk.io": _disk(psutil),
-            **_network(psutil),
-            "system.uptime": one(max(0.0, time.time() - self._booted)),
+            "system.disk.io": _disk(host),
+            **_network(host),
+            "system.uptime": one(host.uptime()),
         }
 
-    def _cpu(self, psutil: Any, limits: Limits) -> dict[str, Points]:
-        times = psutil.cpu_times()
-        modes: dict[str, float] = {}
-        for name in times._fields:
-            if name in _MODES:
-                modes[_MODES[name]] = modes.get(_MODES[name], 0.0) + getattr(times, name)
-        count = os.cpu_count() or 1
+    def _cpu(self, host: Host, limits: Limits) -> dict[str, Points]:
+        modes = host.cpu()
+        count = float(self._count)
         group = limits.cpu_seconds()
         if limits.cpus is None or group is None:
-            busy, cpus = sum(value for mode, value in modes.items() if mode not in _IDLE), float(count)
+            busy, cpus = sum(value for mode, value in modes.items() if mode not in _IDLE), count
         else:
-            busy, cpus = group, min(limits.cpus, float(count))
+            busy, cpus = group, min(limits.cpus, count)
         return {
-            "system.cpu.time": [Observation(value, {"cpu.mode": mode}) for mode, value in modes.items()],
+            "system.cpu.time": [Observation(value, _MODES[mode]) for mode, value in modes.items()],
             "system.cpu.utilization": one(self._share(busy, cpus)),
             "system.cpu.logical.count": one(math.ceil(cpus)),
-            "system.cpu.load_average.1m": one(psutil.getloadavg()[0]),
+            "system.cpu.load_average.1m": one(_load()),
         }
 
     def _share(self, busy: float, cpus: float) -> float | None:
@@ -116,7 +115,14 @@ class HostReader:
         return min(1.0, max(0.0, busy - before[0]) / (now - before[1]) / cpus)
 
 
-def _memory(psutil: Any, limits: Limits) -> dict[str, Points]:
+def _load() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except (OSError, AttributeError):  # Windows has none
+        return None
+
+
+def _memory(host: Host, limits: Limits) -> dict[str, Points]:
     group = limits.memory()
     if group is not None:
         states = {
@@ -126,56 +132,29 @@ def _memory(psutil: Any, limits: Limits) -> dict[str, Points]:
         }
         total, gone = group.limit, group.used
     else:
-        found = psutil.virtual_memory()
-        total, gone = found.total, found.total - found.available
-        states = {"free": found.free}
-        for state in ("cached", "buffers"):
-            if hasattr(found, state):
-                states[state] = getattr(found, state)
-        states["used"] = max(0, total - sum(states.values()))
+        total, available, known = host.memory()
+        gone = total - available
+        states = {**known, "used": max(0, total - sum(known.values()))}
     return {
-        "system.memory.usage": [
-            Observation(value, {"system.memory.state": s}) for s, value in states.items()
-        ],
+        "system.memory.usage": [Observation(value, _STATES[state]) for state, value in states.items()],
         "system.memory.limit": one(total),
         "system.memory.utilization": one(gone / total if total else None),
     }
 
 
-def _disk(psutil: Any) -> Points:
-    # Without psutil's own bookkeeping for counters that wrap, which costs more than the reading. Asked for
-    # the sum, it would count what goes through a mapped device (LVM, RAID, loop) twice, and look each name
-    # up in /sys.
-    disks = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
-    real = [disk for name, disk in disks.items() if _whole_disk(name)]
-    if not real:
-        return ()
-    return (
-        Observation(sum(disk.read_bytes for disk in real), _READ),
-        Observation(sum(disk.write_bytes for disk in real), _WRITE),
-    )
+def _disk(host: Host) -> Points:
+    found = host.disk()
+    return () if found is None else (Observation(found[0], _READ), Observation(found[1], _WRITE))
 
 
-@lru_cache(1024)
-def _whole_disk(name: str) -> bool:
-    """Whether a block device is a disk, no partition of one and not made of others; all are, off Linux."""
-    if name.startswith(_MADE_OF_OTHERS):
-        return False
-    return not _BLOCK_DEVICES.is_dir() or (_BLOCK_DEVICES / name.replace("/", "!")).exists()
-
-
-def _network(psutil: Any) -> dict[str, Points]:
-    cards = psutil.net_io_counters(pernic=True, nowrap=False)
-    real = [card for name, card in cards.items() if name not in {"lo", "lo0"}]
+def _network(host: Host) -> dict[str, Points]:
+    found = host.network()
+    if found is None:
+        return {}
+    received, sent, receive_errors, send_errors = found
     return {
-        "system.network.io": (
-            Observation(sum(card.bytes_recv for card in real), _RECEIVE),
-            Observation(sum(card.bytes_sent for card in real), _TRANSMIT),
-        ),
-        "system.network.errors": (
-            Observation(sum(card.errin for card in real), _RECEIVE),
-            Observation(sum(card.errout for card in real), _TRANSMIT),
-        ),
+        "system.network.io": (Observation(received, _RECEIVE), Observation(sent, _TRANSMIT)),
+        "system.network.errors": (Observation(receive_errors, _RECEIVE), Observation(send_errors, _TRANSMIT)),
     }
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Meter, Observation
 
 from ada_otel.observers._cgroup import Limits, usable_cpus
-from ada_otel.observers._group import Group, Points, Reading, one
+from ada_otel.observers._figures import Process
+from ada_otel.observers._group import Group, Reading, one
+
+if TYPE_CHECKING:
+    from ada_otel.observers._linux import LinuxProcess
+    from ada_otel.observers._portable import PsutilProcess
 
 try:
     import resource
@@ -32,51 +40,56 @@ _OWN_WILL = {"process.context_switch.type": "voluntary"}
 _FORCED = {"process.context_switch.type": "involuntary"}
 
 
+def find() -> LinuxProcess | PsutilProcess:
+    """What reads the figures of this process: ``/proc`` where it is as we know it, psutil elsewhere."""
+    if sys.platform == "linux":
+        from ada_otel.observers._linux import LinuxProcess
+
+        with contextlib.suppress(OSError, ValueError):
+            return LinuxProcess()
+    from ada_otel.observers._portable import PsutilProcess
+
+    return PsutilProcess()
+
+
 class ProcessReader:
     """Reads the figures of whichever process it is called in."""
 
     def __init__(self) -> None:
         self._pid = 0
-        self._process: Any = None
+        self._read: Callable[[], Process]
         self._born = 0.0
         self._cpus = 1.0
         self._before: tuple[float, float] | None = None
 
-    def _find(self) -> Any:
+    def _find(self) -> None:
         # By process id, not by a hook: a handle that was made before a fork is the parent's for ever.
         if self._pid != os.getpid():
-            import psutil
-
-            self._process = psutil.Process()
-            age = max(0.0, time.time() - self._process.create_time())
-            self._born = time.monotonic() - age
+            found = find()
+            self._read = found.read
+            self._born = time.monotonic() - found.age
             self._cpus = usable_cpus(Limits())
             self._before = None
             self._pid = os.getpid()
-        return self._process
 
     def read(self) -> Reading:
         """The observations by metric; those that the platform has not are left out."""
-        process = self._find()
-        found: dict[str, Points] = {}
-        with process.oneshot():
-            cpu, now = process.cpu_times(), time.monotonic()
-            found["process.cpu.time"] = (Observation(cpu.user, _USER), Observation(cpu.system, _SYSTEM))
-            memory = process.memory_info()
-            found["process.memory.usage"] = one(memory.rss)
-            found["process.memory.virtual"] = one(memory.vms)
-            found["process.thread.count"] = one(process.num_threads())
-            if hasattr(process, "num_fds"):
-                found["process.unix.file_descriptor.count"] = one(process.num_fds())
-            switches = process.num_ctx_switches()
-            found["process.context_switches"] = (
-                Observation(switches.voluntary, _OWN_WILL),
-                Observation(switches.involuntary, _FORCED),
-            )
-        found["process.cpu.utilization"] = one(self._share(cpu.user + cpu.system, now))
-        found["ada.process.file_descriptor.limit"] = one(_descriptor_limit())
-        found["process.uptime"] = one(now - self._born)
-        return found
+        self._find()
+        figures, now = self._read(), time.monotonic()
+        return {
+            "process.cpu.time": (Observation(figures.user, _USER), Observation(figures.system, _SYSTEM)),
+            "process.cpu.utilization": one(self._share(figures.user + figures.system, now)),
+            "process.memory.usage": one(figures.resident),
+            "process.memory.virtual": one(figures.virtual),
+            "process.thread.count": one(figures.threads),
+            "process.unix.file_descriptor.count": one(figures.descriptors),
+            "ada.process.file_descriptor.limit": one(_descriptor_limit()),
+            "process.context_switches": (
+                Observation(figures.voluntary_switches, _OWN_WILL),
+                Observation(figures.forced_switches, _FORCED),
+            ),
+            "process.uptime": one(now - self._born),
+        }
 
     def _share(self, used: float, now: float) -> float | None:
         before, self._before = self._before, (used, now)

@@ -14,6 +14,8 @@ from ada_otel.observers._group import Group, Points, Reading, one
 #: Often enough to see what makes requests wait, seldom enough to cost about a ten-thousandth of a CPU.
 _INTERVAL_SECONDS = 0.25
 
+_GENERATIONS = tuple({"cpython.gc.generation": number} for number in range(3))
+
 
 class LagSampler:
     """Measures how long after it was due a thread runs again.
@@ -54,7 +56,7 @@ class RuntimeReader:
         collections: list[Observation] = []
         objects: list[Observation] = []
         for number, stats in enumerate(gc.get_stats()):
-            generation = {"cpython.gc.generation": number}
+            generation = _GENERATIONS[number]
             collections.append(Observation(stats["collections"], generation))
             objects.append(Observation(stats["collected"], generation))
         lag: Points = one(self._lag.longest())

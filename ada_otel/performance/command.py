@@ -72,7 +72,7 @@ def _ask(address: str, token: str) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
         found = json.load(answer)
     if not isinstance(found, dict) or not isinstance(found.get("columns"), dict):
-        raise ValueError("it has no columns")  # noqa: TRY004  # of the answer, not of an argument  # noqa: TRY004  # of the answer, not of an argument
+        raise ValueError("it has no columns")  # noqa: TRY004  # of the answer, not of an argument
     return found
 
 

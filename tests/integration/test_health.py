@@ -170,3 +170,24 @@ def test_each_worker_notices_what_stops_and_that_it_is_back(servers: Stack, tmp_
         served.all_say("redis", "healthy")
         assert served.get("/health/ready")[0] == 200
         assert served.get("/") == (200, "7True")
+
+
+def test_each_worker_has_a_history_of_its_own_that_is_whole(servers: Stack, tmp_path: Path) -> None:
+    with gunicorn(tmp_path, servers) as served:
+        found: dict[int, dict[str, list[Any]]] = {}
+
+        def both() -> bool:
+            status, text = served.get("/health/history")
+            said = json.loads(text)
+            assert status == 200
+            columns = said["columns"]
+            assert len({len(column) for column in columns.values()}) == 1
+            before = found.get(said["pid"], {"time": []})["time"]
+            # What a worker said once it says again.
+            assert columns["time"][: len(before)] == before
+            if columns["time"]:
+                found[said["pid"]] = columns
+            return len(found) == 2
+
+        until(both, lambda: f"{found}")
+    assert all(columns["memory"][0] > 0 for columns in found.values())

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchmarks import __main__ as bench
-from benchmarks import environments, processes, report
+from benchmarks import environments, observers, processes, report
 from benchmarks.figures import GOALS, Spread, judge, summarise
 from benchmarks.programs import sink
 from benchmarks.variants import CASES, VARIANTS
@@ -240,6 +241,16 @@ class TestReport:
         text = report.render(results)
         assert "## Start" not in text
         assert "goals" not in text
+
+
+def test_observers_are_read_anew_in_each_round_beside_stock(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    assert observers.main(["--rounds", "2", "--json", str(file)]) == 0
+    cases = json.loads(file.read_text())["cases"]
+    assert set(cases) == {"stock", "ours"}
+    # CPU, memory, file systems and network of the host, and the process.
+    assert all(figures["points"] > 25 and figures["least_us"] > 0 for figures in cases.values())
+    assert cases["stock"]["share_of_stock"] == 1
 
 
 @pytest.mark.integration

@@ -9,6 +9,7 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from ada_otel._diagnostics import contained
+from ada_otel.pipeline.metrics._attributes import tidy
 from ada_otel.pipeline.metrics._bound import (
     CURRENT,
     Binding,
@@ -16,7 +17,6 @@ from ada_otel.pipeline.metrics._bound import (
     BoundGauge,
     BoundHistogram,
     BoundUpDownCounter,
-    clean,
 )
 from ada_otel.pipeline.metrics._exemplars import Attributes
 from ada_otel.pipeline.metrics._instruments import Remembering
@@ -113,7 +113,7 @@ def bind(instrument: Any, attributes: Attributes = None) -> Any:
     for kind, ours, forwarding in _KINDS:
         if isinstance(real, kind):
             if isinstance(real, Remembering):
-                return ours(real, clean(real, attributes))
+                return ours(real, tidy(real.name, attributes))
             return forwarding(real, attributes)
     raise TypeError(
         f"bind() takes a counter, up-down counter, histogram or gauge, not {type(instrument).__name__}."

@@ -173,8 +173,3 @@ class BoundGauge(Binding):
 
     __slots__ = ()
     set = Binding._record
-
-
-def clean(instrument: Any, attributes: Attributes) -> Attributes:
-    """Give a copy of ``attributes`` as the SDK keeps them: bad keys dropped, sequences made tuples."""
-    return Measurement(0, 0, instrument, get_current(), attributes).attributes

@@ -17,19 +17,16 @@ from opentelemetry.sdk.metrics._internal.instrument import (
     _UpDownCounter,
 )
 
+from ada_otel.pipeline.metrics._attributes import tidy
 from ada_otel.pipeline.metrics._bound import (
     Binding,
     BoundCounter,
     BoundGauge,
     BoundHistogram,
     BoundUpDownCounter,
-    clean,
 )
 from ada_otel.pipeline.metrics._exemplars import Attributes
-
-# Equal values of these types are equal for the SDK too, once the types are part of the key: True, 1 and 1.0
-# are three attribute sets. A tuple may hold such values unseen, so it is looked up the SDK's way.
-_SCALARS = frozenset({str, int, float, bool, type(None), bytes})
+from ada_otel.pipeline.metrics._keys import is_plain
 
 
 class Remembering:
@@ -42,8 +39,10 @@ class Remembering:
     _kind: ClassVar[type[Binding]]
     _bindings: dict[Any, Binding]
     _most: int
+    name: str
 
     def _binding(self, attributes: Attributes) -> Binding:
+        # key_of(), written out: the call would be a tenth of what this takes.
         if not attributes:
             key: tuple[Any, ...] | None = ()
         elif type(attributes) is dict:
@@ -53,24 +52,18 @@ class Remembering:
             key = None
         try:
             found = self._bindings.get(key)
-        except TypeError:  # a value that cannot be hashed, such as a list
-            found = None
+        except Exception:  # a value that cannot be hashed, such as a list, or an object that does not work
+            found = key = None
         return found or self._make(attributes, key)
 
     def _make(self, attributes: Attributes, key: tuple[Any, ...] | None) -> Binding:
-        size = len(attributes) if attributes else 0
-        if key is None or not _SCALARS.issuperset(key[2 * size :]) or not _are_names(key[:size]):
-            return self._kind(self, clean(self, attributes))
+        if key is None or not is_plain(key):
+            return self._kind(self, tidy(self.name, attributes))
         # A flood of new values empties the memory now and then: what is in use is soon back in it.
         if len(self._bindings) >= self._most:
             self._bindings.clear()
         made = self._bindings[key] = self._kind(self, dict(attributes) if attributes else None)
         return made
-
-
-def _are_names(keys: tuple[Any, ...]) -> bool:
-    """Whether the SDK takes all keys as they are."""
-    return all(type(key) is str and key for key in keys)
 
 
 class FastCounter(_Counter, Remembering):

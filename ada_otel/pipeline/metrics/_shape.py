@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics._internal.aggregation import (
     _LastValueAggregation,
     _SumAggregation,
 )
-from opentelemetry.sdk.metrics._internal.instrument import _Synchronous
+from opentelemetry.sdk.metrics._internal.instrument import _Asynchronous, _Synchronous
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.sdk.metrics._internal.measurement_consumer import SynchronousMeasurementConsumer
 from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricReaderStorage
@@ -43,6 +43,7 @@ _NAMES: tuple[tuple[Callable[..., Any], str], ...] = (
     (MeterProvider.get_meter, "_meters _measurement_consumer"),
     (Meter.__init__, "_instrument_registration_lock _meter_config"),
     (_Synchronous.__init__, "_measurement_consumer _meter_config"),
+    (_Asynchronous.callback, "_is_enabled _callbacks attributes context value name"),
     (View.__init__, "_attribute_keys _aggregation _exemplar_reservoir_factory"),
     (MetricReader.__init__, "_instrument_class_temporality _instrument_class_aggregation _collect"),
     (PeriodicExportingMetricReader.__init__, "_export_lock _exporter _shutdown_event _shutdown_once"),

@@ -9,7 +9,7 @@ from functools import partial
 from time import time_ns
 from typing import Any
 
-from opentelemetry.metrics import Asynchronous
+from opentelemetry.metrics import Asynchronous, CallbackOptions
 from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes, _ViewInstrumentMatch
 from opentelemetry.sdk.metrics._internal.aggregation import (
     AggregationTemporality,
@@ -17,6 +17,7 @@ from opentelemetry.sdk.metrics._internal.aggregation import (
     _Aggregation,
     _DropAggregation,
 )
+from opentelemetry.sdk.metrics._internal.exceptions import MetricsTimeoutError
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.sdk.metrics._internal.measurement_consumer import SynchronousMeasurementConsumer
 from opentelemetry.sdk.metrics._internal.metric_reader_storage import _DEFAULT_VIEW, MetricReaderStorage
@@ -29,6 +30,7 @@ from ada_otel._diagnostics import report
 from ada_otel.pipeline.fork import check_pid
 from ada_otel.pipeline.metrics._cells import Cell, cell_for
 from ada_otel.pipeline.metrics._exemplars import Attributes, faster
+from ada_otel.pipeline.metrics._observed import Observed
 
 LIMIT_SETTING = "ADA_OTEL_METRIC_CARDINALITY_LIMIT"
 
@@ -167,6 +169,7 @@ class Storage(MetricReaderStorage):
             _BySubclass(reader._instrument_class_aggregation),
         )
         self._limit = limit
+        self.observed = Observed(self, 2 * limit)
         limits = getattr(reader, "_instrument_class_cardinality_limit", None)
         if limits is not None:
             self._instrument_class_cardinality_limit = _BySubclass(limits)
@@ -202,6 +205,7 @@ class Storage(MetricReaderStorage):
         """Begin again, in a forked process: nothing counted, no lock from the parent."""
         self._lock = RLock()
         self._instrument_view_instrument_matches = {}
+        self.observed.forget()
 
 
 class _BySubclass(dict[Any, Any]):
@@ -243,7 +247,24 @@ class Consumer(SynchronousMeasurementConsumer):
         if self._pid != os.getpid():
             # A reader's thread that runs before this object is renewed must not see the parent's numbers.
             return None
+        with self._lock:
+            storage: object = self._reader_storages[metric_reader]
+            if isinstance(storage, Storage):
+                self._observe(storage.observed, time_ns() + timeout_millis * 1e6)
+                return storage.collect()
+        # One that keeps its values elsewhere, as that of the metrics page does.
         return super().collect(metric_reader, timeout_millis)
+
+    def _observe(self, observed: Observed, deadline: float) -> None:
+        """Call the callbacks of all observable instruments, as the SDK does."""
+        options = CallbackOptions()
+        for instrument in self._async_instruments:
+            left = deadline - time_ns()
+            if left <= 0:
+                raise MetricsTimeoutError("Timed out while executing callback")
+            if left < options.timeout_millis * 1e6:
+                options = CallbackOptions(timeout_millis=left / 1e6)
+            observed.take(instrument, options, self._sdk_config.exemplar_filter)
 
     def add_metric_reader(self, metric_reader: MetricReader) -> None:
         with self._lock:

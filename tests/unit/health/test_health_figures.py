@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
+from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import flask
@@ -14,6 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from ada_otel import cli
 from ada_otel import health as public
+from ada_otel.observers._cgroup import Limits
 from ada_otel.performance.shown import blocks, plain, rows
 from ada_otel.pipeline.metrics import MeterProvider
 from ada_otel.web.health import _requests
@@ -51,10 +54,32 @@ def test_cpu_is_the_share_since_the_last_look() -> None:
     assert math.isnan(host.disk)
 
 
+def test_in_a_container_percent_are_of_its_limits(tmp_path: Path) -> None:
+    """The control group is a folder that looks like one; no container is started."""
+    for name, text in {
+        "cgroup.controllers": "cpu memory\n",
+        "cpu.max": "50000 100000\n",
+        "cpu.stat": "usage_usec 2000000\n",
+        "memory.max": "1000000\n",
+        "memory.current": "990000\n",
+        "memory.stat": "inactive_file 40000\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    host = Host(90, 90, 90, "/nowhere", lambda: Limits(tmp_path, tmp_path / "none"))
+    assert host.run().reason == "above the threshold: memory"
+    assert host.memory == 95.0
+    assert math.isnan(host.cpu)
+    # More than half a CPU can have done since then.
+    (tmp_path / "cpu.stat").write_text("usage_usec 2000000000\n")
+    assert host.run().reason == "above the threshold: cpu, memory"
+    assert host.cpu == 100.0
+    time.sleep(0.05)
+    host.run()
+    assert host.cpu == 0.0
+
+
 @pytest.mark.parametrize("exporter", ["otlp", "none"])
 def test_requests_are_counted_without_a_thing_added_to_them(exporter: str, tmp_path: object) -> None:
-    from pathlib import Path
-
     source = """
 import flask, ada_otel
 app = flask.Flask("shop")
@@ -92,8 +117,6 @@ print(requests.error_rate)
 
 
 def test_health_pages_are_in_no_span_and_no_request_metric(tmp_path: object) -> None:
-    from pathlib import Path
-
     source = """
 import flask, ada_otel
 from opentelemetry import trace

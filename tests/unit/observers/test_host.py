@@ -6,22 +6,22 @@ is started.
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 import pytest
 
+from ada_otel.observers import _linux
 from ada_otel.observers._cgroup import Limits, usable_cpus
-from ada_otel.observers._filesystems import _mount_points
-from ada_otel.observers._host import HostReader, _whole_disk
+from ada_otel.observers._figures import whole_disk
+from ada_otel.observers._filesystems import mount_points
+from ada_otel.observers._host import HostReader, find
+from ada_otel.observers._portable import PsutilHost, PsutilProcess
 
-
-class part(NamedTuple):  # noqa: N801  # psutil's sdiskpart
-    device: str
-    mountpoint: str
-    fstype: str
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def _values(reading: Any, name: str, key: str) -> dict[Any, float]:
@@ -122,7 +122,7 @@ def test_version_1_has_no_limits(tmp_path: Path) -> None:
 
 
 def test_partitions_and_mapped_devices_are_not_counted_again() -> None:
-    disks = [name for name in psutil.disk_io_counters(perdisk=True) or {} if _whole_disk(name)]
+    disks = [name for name in psutil.disk_io_counters(perdisk=True) or {} if whole_disk(name)]
     assert not [name for name in disks if name.startswith(("dm-", "loop", "md", "ram"))]
     assert all((Path("/sys/block") / name).exists() for name in disks)
 
@@ -132,12 +132,102 @@ def test_each_device_is_reported_once_and_the_root_always(tmp_path: Path) -> Non
     inner.mkdir()
     file = tmp_path / "hosts"
     file.write_text("")
-    found = _mount_points(
+    found = mount_points(
         [
-            part("/dev/a", str(inner), "ext4"),
-            part("/dev/a", str(tmp_path), "ext4"),
-            part("/dev/b", str(file), "ext4"),
-            part("/dev/c", str(inner), "squashfs"),
+            ("/dev/a", str(inner), "ext4"),
+            ("/dev/a", str(tmp_path), "ext4"),
+            ("/dev/b", str(file), "ext4"),
+            ("/dev/c", str(inner), "squashfs"),
         ]
     )
     assert found == ["/", str(tmp_path)]
+
+
+@linux
+def test_proc_gives_what_psutil_gives() -> None:
+    ours, theirs = find(), PsutilHost()
+    assert isinstance(ours, _linux.LinuxHost)
+    before, cpu, after = theirs.cpu(), ours.cpu(), theirs.cpu()
+    assert set(cpu) == set(before)
+    for mode, seconds in cpu.items():
+        # Of CPUs that sleep, Linux may take idle time and waits back by a little.
+        assert before[mode] - 1 <= seconds <= after[mode] + 1
+    assert cpu["idle"] > 1
+    memory, other = ours.memory(), theirs.memory()
+    assert (memory.total, set(memory.states)) == (other.total, set(other.states))
+    assert memory.available == pytest.approx(other.available, abs=500 << 20)
+    for state, value in memory.states.items():
+        assert value == pytest.approx(other.states[state], abs=500 << 20)
+    assert ours.uptime() == pytest.approx(theirs.uptime(), abs=5)
+    for read in ("disk", "network"):
+        first, found, last = getattr(theirs, read)(), getattr(ours, read)(), getattr(theirs, read)()
+        assert (found is None) == (first is None)
+        for index, value in enumerate(found or ()):
+            assert first[index] <= value <= last[index]
+
+
+@linux
+def test_proc_gives_what_psutil_gives_for_a_process() -> None:
+    ours, theirs = _linux.LinuxProcess(), PsutilProcess()
+    assert ours.age == pytest.approx(theirs.age, abs=2)
+    figures, other = ours.read(), theirs.read()
+    assert figures.user + figures.system == pytest.approx(other.user + other.system, abs=0.5)
+    assert figures.resident == pytest.approx(other.resident, abs=20_000_000)
+    assert figures.virtual == pytest.approx(other.virtual, abs=20_000_000)
+    assert figures.threads == other.threads
+    # psutil's own listing is open while it counts.
+    assert other.descriptors is not None
+    assert figures.descriptors == other.descriptors - 1
+    assert figures.voluntary_switches >= other.voluntary_switches
+
+
+@linux
+def test_file_systems_are_looked_for_again_when_what_is_mounted_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = _linux.LinuxHost()
+    assert host.mounted() is not None
+    assert host.mounted() is None
+    read = _linux.read
+
+    def one_more(path: str) -> bytes:
+        return read(path) + (b"/dev/z /z ext4 rw 0 0\n" if path == "/proc/self/mounts" else b"")
+
+    monkeypatch.setattr(_linux, "read", one_more)
+    assert host.mounted() is not None
+    assert host.mounted() is None
+
+
+@linux
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/proc/meminfo", b"MemTotal: 5 kB\n"),
+        ("/proc/meminfo", b""),
+        ("/proc/net/dev", b"a\nb\neth0: 1 2\n"),
+        ("/proc/net/dev", b"a\nb\neth0: many\n"),
+    ],
+)
+def test_where_proc_is_not_as_known_psutil_reads(
+    path: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = _linux.read
+    monkeypatch.setattr(_linux, "read", lambda asked: content if asked == path else read(asked))
+    assert isinstance(find(), PsutilHost)
+    reading: Any = HostReader(lambda: True).read()
+    assert reading["system.memory.limit"][0].value == psutil.virtual_memory().total
+
+
+@linux
+def test_a_container_without_figures_of_disks_has_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = _linux.read
+
+    def without(path: str) -> bytes:
+        if path == "/proc/diskstats":
+            raise FileNotFoundError(path)
+        return read(path)
+
+    monkeypatch.setattr(_linux, "read", without)
+    reading = HostReader(lambda: True).read()
+    assert reading["system.disk.io"] == ()
+    assert reading["system.memory.limit"] != ()

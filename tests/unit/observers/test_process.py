@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ def test_figures_are_those_of_this_process() -> None:
         pass
     reading = reader.read()
     assert abs(_one(reading, "process.memory.usage") - psutil.Process().memory_info().rss) < 20_000_000
-    assert _one(reading, "process.unix.file_descriptor.count") == psutil.Process().num_fds()
+    assert (
+        _one(reading, "process.unix.file_descriptor.count") == len(list(Path("/proc/self/fd").iterdir())) - 1
+    )
     assert _one(reading, "process.thread.count") >= 1
     assert _one(reading, "process.cpu.utilization") >= 0
     assert _one(reading, "process.uptime") > 0
@@ -61,6 +64,27 @@ def test_after_a_fork_the_figures_are_the_childs() -> None:
     assert first == 0, "a share needs two readings of the same process"
     assert cpu < parent.user + parent.system
     assert len(ballast) == 60 << 20
+
+
+def test_context_switches_are_those_of_all_threads() -> None:
+    reader = ProcessReader()
+
+    def voluntary() -> float:
+        point = reader.read()["process.context_switches"][0]
+        assert point.attributes == {"process.context_switch.type": "voluntary"}
+        return point.value
+
+    before, threads = voluntary(), [threading.Thread(target=_sleep_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert voluntary() - before >= 4 * 50
+
+
+def _sleep_often() -> None:
+    for _ in range(50):
+        time.sleep(0.001)
 
 
 def test_the_collector_and_the_lag() -> None:
@@ -136,8 +160,8 @@ def test_a_collection_costs_a_fraction_of_stock_system_metrics(monkeypatch: Any)
             stock_best = min(stock_best, time.process_time() - middle)
     finally:
         stock.uninstrument()
-    # Where stock takes 9.6 ms ours take 1.3; the bound leaves room for noise.
-    assert ours_best < stock_best / 5, (ours_best, stock_best)
+    # Where stock takes 9.6 ms ours may take 1; python -m benchmarks.observers has 0.6.
+    assert ours_best < stock_best / 9.6, (ours_best, stock_best)
 
 
 START = """

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk import metrics as sdk
+from opentelemetry.sdk.metrics._internal.exceptions import MetricsTimeoutError
 from opentelemetry.sdk.metrics._internal.exemplar.exemplar_reservoir import ExemplarBucket
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import (
@@ -24,7 +25,7 @@ from opentelemetry.sdk.metrics.view import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context, use_span
 
-from ada_otel.pipeline.metrics import CURRENT, MeterProvider, bind
+from ada_otel.pipeline.metrics import CURRENT, MeterProvider, _storage, bind
 
 SETS: list[Any] = [
     None,
@@ -128,12 +129,29 @@ class Rig:
         meter = self.provider.get_meter("scope", "1", attributes={"s": 1})
         self.instruments = {name: getattr(meter, f"create_{name}")(name, "u", "text") for name in KINDS}
         self.asked = 0
-        meter.create_observable_counter("observed", [self.observe])
+        meter.create_observable_counter("observed", [self.observe, self.observe_and_fail])
+        meter.create_observable_up_down_counter("levels", [self.observe_sets])
+        meter.create_observable_gauge("gauge", [self.observe_sets, self.observe])
         self.bound: dict[Any, Any] | None = {} if bound else None
 
     def observe(self, _options: Any) -> Any:
         self.asked += 1
         return [Observation(self.asked, {"a": 1}), Observation(2 * self.asked, {"b": 2})]
+
+    def observe_sets(self, _options: Any) -> Any:
+        """All attribute sets, as a generator, some in the context of a span, and values that are no use."""
+        for index, attributes in enumerate(SETS):
+            yield Observation(self.asked + index, attributes)
+        for span in SPANS:
+            context = set_span_in_context(NonRecordingSpan(span))
+            yield Observation(self.asked / 3, {"a": 1}, context)
+        for value in (float("nan"), float("inf"), True):
+            yield Observation(value, {"a": str(value)})
+
+    def observe_and_fail(self, _options: Any) -> Any:
+        yield Observation(self.asked + 10, {"c": "before"})
+        yield Observation("none", {"c": "no number"})  # type: ignore[arg-type]
+        yield Observation(1, {"c": "never reached"})
 
     def call(self, name: str, index: int, value: float, span: SpanContext | None, how: str) -> None:
         context = span_context = None
@@ -219,6 +237,32 @@ def test_the_points_equal_those_of_the_stock_sdk(
         else:
             stock.call(*step)
             ours.call(*step)
+
+
+@pytest.mark.parametrize("exemplars", FILTERS)
+def test_observables_collected_within_a_span_equal_those_of_the_stock_sdk(exemplars: Any) -> None:
+    stock, ours = (Rig(kind, [], exemplars, bound=False) for kind in (sdk.MeterProvider, MeterProvider))
+    with use_span(NonRecordingSpan(SPANS[1])):
+        for _ in range(3):
+            assert ours.collect() == stock.collect()
+
+
+def test_observables_that_take_too_long_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    seconds, asked = [0], []
+
+    def slow(options: Any) -> list[Observation]:
+        asked.append(options.timeout_millis)
+        seconds[0] += 8
+        return []
+
+    monkeypatch.setattr(_storage, "time_ns", lambda: seconds[0] * 10**9)
+    for name in ("slow", "next", "last"):
+        provider.get_meter("scope").create_observable_gauge(name, [slow])
+    with pytest.raises(MetricsTimeoutError):
+        provider._consumer.collect(reader, timeout_millis=15_000)
+    assert asked == [10_000, 7_000]
 
 
 def test_long_batches_are_folded_in_order() -> None:

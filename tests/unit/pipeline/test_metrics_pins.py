@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from opentelemetry import context, trace
+from opentelemetry import attributes, context, trace
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.exporter.prometheus import PrometheusMetricReader, _CustomCollector
 from opentelemetry.metrics._internal import instrument as api_instrument
@@ -58,11 +58,14 @@ SOURCES: list[tuple[Callable[..., Any], str, str]] = [
     (propagation.get_current_span, "_bound", "78d670614797"),
     (ContextVarsRuntimeContext.get_current, "_bound", "f42624304b2e"),
     (context.get_current, "_bound", "5ea52b55ff1a"),
+    (instrument._Asynchronous.callback, "_observed", "424b179657ba"),
     (instrument.Counter.add, "_instruments", "cf29da49a3d4"),
     (instrument.UpDownCounter.add, "_instruments", "bb9f4558909c"),
     (instrument.Histogram.record, "_instruments", "721e215a3522"),
     (instrument.Gauge.set, "_instruments", "45931a4eea4e"),
-    (Measurement.__post_init__, "_bound", "8131ce526ae6"),
+    (Measurement.__post_init__, "_attributes", "8131ce526ae6"),
+    (attributes._clean_attribute_value, "_attributes", "f369827379b5"),
+    (attributes._is_non_custom_str, "_attributes", "4ed53c6776f1"),
     (_hash_attributes, "_storage", "9632c694da76"),
     (_ViewInstrumentMatch.__init__, "_storage", "20cca82386eb c23eb54070b0"),
     (_ViewInstrumentMatch.consume_measurement, "_storage", "93b75ab32988 41915fbab9f3"),

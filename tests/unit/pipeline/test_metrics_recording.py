@@ -8,6 +8,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -336,6 +337,79 @@ def test_a_bad_value_is_refused_with_one_warning_and_the_app_goes_on(
     (record,) = caplog.records
     assert "'app.bad'" in record.getMessage()
     assert "a finite number that is not negative" in record.getMessage()
+
+
+class Hostile:
+    """An object that does not work."""
+
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+
+class HostileName(Hostile):
+    """One that can be a key of a dict."""
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kept", "said"),
+    [
+        ({"a": object(), "b": 1}, {"a": None, "b": 1}, "a value of type object"),
+        ({"a": Decimal("1.5")}, {"a": "1.5"}, "a value of type Decimal"),
+        ({"a": Hostile()}, {"a": None}, "a value of type Hostile"),
+        ({"a": [1, Hostile()]}, {"a": (1, None)}, "a value of type Hostile"),
+        ({"a": "x" * 1_000_000}, {"a": "x" * 4096}, "a value of length 1000000, which was cut"),
+        ({"a": b"x" * 5000}, {"a": b"x" * 4096}, "a value of length 5000"),
+        ({"a": {"deep": "x" * 5000}}, {"a": {"deep": "x" * 4096}}, "a value of length 5000"),
+        ({7: "seven"}, {"7": "seven"}, "a name of type int"),
+        ({"": 1, "b": 2}, {"b": 2}, "an empty name"),
+        ({None: 1}, {}, "an empty name"),
+        ({HostileName(): 1}, {}, "cannot be read (ZeroDivisionError)"),
+        (["a"], {}, "are of type list, not a mapping"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_attributes_are_one_warning_and_the_value_counts(
+    attributes: Any,
+    kept: dict[str, Any],
+    said: str,
+    meter: api.Meter,
+    reader: InMemoryMetricReader,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counter = meter.create_counter("app.odd")
+    meter.create_observable_gauge("app.odd.seen", [lambda _: [api.Observation(5, attributes)]])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            counter.add(1, attributes)
+            bind(counter, attributes).add(1)
+        (point,) = points(reader, "app.odd")
+        (seen,) = points(reader, "app.odd.seen")
+    assert (dict(point.attributes), point.value) == (kept, 6)
+    assert (dict(seen.attributes), seen.value) == (kept, 5)
+    # One for each of the two instruments.
+    texts = [record.getMessage() for record in caplog.records]
+    assert len(texts) == 2
+    assert all(said in text for text in texts)
+    assert sum("'app.odd'" in text for text in texts) == 1
+
+
+def test_long_values_that_are_cut_alike_are_not_kept(meter: api.Meter, reader: InMemoryMetricReader) -> None:
+    counter = meter.create_counter("app.long")
+    for number in range(50):
+        counter.add(1, {"text": "x" * 100_000 + str(number)})
+    (point,) = points(reader, "app.long")
+    assert point.value == 50
+    assert counter._bindings == {}  # type: ignore[attr-defined]
 
 
 def test_a_value_that_cannot_be_summed_does_not_take_its_batch_along(
