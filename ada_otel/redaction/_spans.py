@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE, SpanContext, TraceState
 from opentelemetry.trace.status import Status
 
 from ada_otel._diagnostics import failed
@@ -61,6 +62,9 @@ def guard() -> None:
 
 def _redact(span: Any) -> None:
     _attributes(span._attributes)
+    _trace_state(span)
+    for link in span._links or ():
+        _trace_state(link)
     for part in (*(span._events or ()), *(span._links or ())):
         _attributes(part._attributes if hasattr(part, "_attributes") else part.attributes)
     description = span._status.description
@@ -68,6 +72,23 @@ def _redact(span: Any) -> None:
         shown = redactor().text(description)
         if shown != description:
             span._status = Status(span._status.status_code, shown)
+
+
+def _trace_state(holder: Any) -> None:
+    """Of a span or a link: a client may send anything in it. What is passed on to others is left as it is."""
+    context = holder._context
+    state = context.trace_state
+    if state is DEFAULT_TRACE_STATE or not state:
+        return
+    shown = redactor().mapping(state)
+    if shown != state:
+        holder._context = SpanContext(
+            context.trace_id,
+            context.span_id,
+            context.is_remote,
+            context.trace_flags,
+            TraceState(list(shown.items())),
+        )
 
 
 def _attributes(held: Any) -> None:

@@ -41,7 +41,8 @@ def pay():
 ada_otel.setup(app)
 ada_otel.setup(app)
 provider.add_span_processor(SimpleSpanProcessor(after))
-app.test_client().get("/pay?access_token=" + SECRET)
+headers = {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "tracestate": "vendor=1,token=" + SECRET}
+app.test_client().get("/pay?access_token=" + SECRET, headers=headers)
 found = [exporter.get_finished_spans() for exporter in (before, after)]
 print(json.dumps([[json.loads(span.to_json()) for span in spans] for spans in found]))
 """
@@ -69,6 +70,8 @@ def test_no_processor_of_the_apps_own_provider_gets_one(tmp_path: Path, kind: st
     assert error["attributes"]["exception.message"] == "api_key=[redacted]"
     assert pay["status"]["description"] == "ValueError: api_key=[redacted]"
     assert request["attributes"]["url.query"] == "access_token=[redacted]"
+    states = {span["context"]["trace_state"] for span in before}
+    assert states == {"['{key=vendor, value=1}', '{key=token, value=[redacted]}']"}
 
 
 def test_switched_off_they_are_as_the_app_made_them(tmp_path: Path) -> None:
