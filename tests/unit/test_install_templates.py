@@ -1,7 +1,7 @@
 """``collector/elasticsearch/install.sh``: what it sends to Elasticsearch, and what it says.
 
-The server is a fake, which answers as Elasticsearch does: the node of the other tests knows no lifecycle of data
-streams.
+The server is a fake, which answers as Elasticsearch does: the node of the other tests knows no lifecycle of
+data streams.
 """
 
 from __future__ import annotations
