@@ -54,6 +54,7 @@ def setup(app: Flask | None = None) -> None:
         if not _state.configured:
             if _foreign_sdk():
                 _state.configured = True
+                _redact_spans()
             else:
                 configure_sdk()
         if _state.configured:
@@ -190,7 +191,7 @@ def _configure_from_file() -> None:
 
 
 def _redact_spans() -> None:
-    with contained("Redacting the spans of the stock SDK"):
+    with contained("Redacting spans"):
         from ada_otel.redaction._spans import guard
 
         guard()
@@ -212,7 +213,7 @@ def _mend_propagator() -> None:
 
 
 def _foreign_sdk() -> bool:
-    """Whether the app has set a tracer provider of its own; it is then used as it is."""
+    """Whether the app has set a tracer provider of its own; it is kept, and its spans are redacted."""
     from opentelemetry import trace
 
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)

@@ -62,6 +62,15 @@ class Hub:
             self._busy.flag = False
         return False
 
+    def sends(self, record: logging.LogRecord) -> bool:
+        """Whether a stdlib record that has come by became an OTLP record."""
+        return (
+            self.otlp is not None
+            and record.levelno >= self.level
+            and not getattr(self._busy, "flag", False)
+            and record.name.partition(".")[0] not in _OWN_LOGGERS
+        )
+
     def accept_event(self, method: str, event: dict[str, Any], logger: str | None) -> None:
         """Take a structlog event that does not go through the stdlib. Never raises.
 

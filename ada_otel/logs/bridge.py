@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ada_otel.logs._hub import hub
+from ada_otel.logs._stock_handlers import hush
 
 __all__ = ["install", "uninstall"]
 
@@ -23,7 +24,7 @@ class _Lowered(int):
 
 _class: Any = logging.Logger
 _local = threading.local()
-_state: dict[str, bool] = {"on": False, "hooked": False}
+_state: dict[str, bool] = {"on": False, "hooked": False, "hushed": False}
 _original: Callable[[logging.Logger, logging.LogRecord], None] = logging.Logger.callHandlers
 
 
@@ -42,6 +43,9 @@ def install(level: str) -> None:
     if _state["on"]:
         return
     _state["on"] = True
+    if not _state["hushed"]:
+        _state["hushed"] = True
+        hush(_has_sent)
     if not _state["hooked"]:
         # Once: what another library has put around ours since would call itself.
         _state["hooked"] = True
@@ -76,6 +80,11 @@ def _call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
         _original(logger, record)
     finally:
         _local.record = before
+
+
+def _has_sent(record: logging.LogRecord) -> bool:
+    """Whether a record, whose handlers are being called, has become an OTLP record."""
+    return _state["on"] and getattr(_local, "record", None) is record and hub.sends(record)
 
 
 def _only_for_us(logger: logging.Logger) -> bool:

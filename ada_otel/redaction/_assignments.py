@@ -18,7 +18,7 @@ _NAMES = (
 _rest = re.compile(r"[\w.\-]*", re.ASCII)
 #: From the key to its value; the second form is a pair of texts, as in ``('password', '…')``.
 _separator = re.compile(
-    r"""(?:\\{0,3}["'])?\]?[ \t]{0,4}(?:=>|==|:=|=|:|%3[dD])[ \t\n]{0,4}|\\{0,3}["'],[ ]?(?=[bu]?["'])"""
+    r"""(?:\\{0,3}["'])?\]?[ \t]{0,4}(?:=>|==|:=|=|:)[ \t\n]{0,4}|\\{0,3}["'],[ ]?(?=[bu]?["'])"""
 )
 _opening = re.compile(r"""[\[({]{0,2}[bu]?(\\{0,3})(["'])""")
 _bare = re.compile(r"""[^\s&,;"'<>\])}\\]+""")
@@ -52,7 +52,7 @@ class Assignments:
             rest = _rest.match(text, name.end())
             at = rest.end() if rest is not None else name.end()
             separator = _separator.match(text, at)
-            if separator is None:
+            if separator is None or self._is_redacted(text, separator.end()):
                 continue
             start, end = _value(
                 text, text[_word_start(text, name.start(), done) : at], separator.end(), missing
@@ -67,6 +67,11 @@ class Assignments:
             return text
         pieces.append(text[done:])
         return "".join(pieces)
+
+    def _is_redacted(self, text: str, start: int) -> bool:
+        """Whether the value is nothing but the mark: a text may come by twice."""
+        end = start + len(self._mark)
+        return text.startswith(self._mark, start) and _bare.match(text, end) is None
 
 
 def _word_start(text: str, start: int, floor: int) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-#: As they are written, in groups or not. Each start looks at no more than 37 characters.
-CANDIDATE = re.compile(r"(?<![0-9A-Za-z])[2-6](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z])")
+#: As they are written, in groups or not; a plus is a space in a query string. Each start looks at no more
+#: than 37 characters.
+CANDIDATE = re.compile(r"(?<![0-9A-Za-z])[2-6](?:[ +-]?[0-9]){12,18}(?![0-9A-Za-z])")
 #: Whether there can be one.
-RUN = re.compile(r"[2-6](?:[ -]?[0-9]){12}")
+RUN = re.compile(r"[2-6](?:[ +-]?[0-9]){12}")
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _SMALLEST, _LARGEST = 2 * 10**12, 7 * 10**18
 

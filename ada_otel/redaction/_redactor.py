@@ -9,6 +9,7 @@ from typing import Any
 
 from ada_otel.redaction import _cards
 from ada_otel.redaction._assignments import Assignments
+from ada_otel.redaction._encoded import redact_encoded
 from ada_otel.redaction._keys import Keys
 from ada_otel.redaction._patterns import MARK, by_appearance, without_emails, without_literals
 
@@ -69,11 +70,15 @@ class Redactor:
         """``text`` without what looks like a secret, in linear time."""
         if not self.enabled or len(text) < 6:
             return text
+        text = self._plain(text)
+        return redact_encoded(text, self._plain) if "%" in text else text
+
+    def _plain(self, text: str) -> str:
         if self._patterns:
             for name, pattern in self._patterns.items():
                 text = pattern.sub(lambda _match, name=name: f"[redacted {name}]", text)  # type: ignore[misc]
         text = by_appearance(text)
-        if "=" in text or ":" in text or "'," in text or '",' in text or "%3" in text:
+        if "=" in text or ":" in text or "'," in text or '",' in text:
             lowered = text.lower()
             if self._keys.added or (
                 "pass" in lowered

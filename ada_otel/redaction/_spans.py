@@ -7,7 +7,8 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE, SpanContext, TraceState
 from opentelemetry.trace.status import Status
 
 from ada_otel._diagnostics import failed
@@ -38,24 +39,32 @@ def redact_spans(spans: Iterable[Any]) -> None:
 
 
 def guard() -> None:
-    """Put redaction before all processors of the stock SDK's tracer provider; ours redacts by itself."""
+    """Redact the ended spans of the stock SDK's tracer provider, also of the app's own. Ours does so itself.
+
+    Done where its list of processors is called: that serves tracers that are there already, processors that
+    come later, and a list that calls them side by side.
+    """
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider) or not redactor().enabled:
         return
-    active = provider._active_span_processor
-    with active._lock:
-        active._span_processors = (_Redacting(), *active._span_processors)
+    active: Any = provider._active_span_processor
+    original = active.on_end
+    if hasattr(original, "_ada_otel_original"):
+        return
 
-
-class _Redacting(SpanProcessor):
-    """Redacts the read-only copy that all processors after it are given."""
-
-    def on_end(self, span: ReadableSpan) -> None:
+    def on_end(span: ReadableSpan) -> None:
         redact_spans((span,))
+        original(span)
+
+    on_end._ada_otel_original = original  # type: ignore[attr-defined]  # found by a second call
+    active.on_end = on_end
 
 
 def _redact(span: Any) -> None:
     _attributes(span._attributes)
+    _trace_state(span)
+    for link in span._links or ():
+        _trace_state(link)
     for part in (*(span._events or ()), *(span._links or ())):
         _attributes(part._attributes if hasattr(part, "_attributes") else part.attributes)
     description = span._status.description
@@ -63,6 +72,23 @@ def _redact(span: Any) -> None:
         shown = redactor().text(description)
         if shown != description:
             span._status = Status(span._status.status_code, shown)
+
+
+def _trace_state(holder: Any) -> None:
+    """Of a span or a link: a client may send anything in it. What is passed on to others is left as it is."""
+    context = holder._context
+    state = context.trace_state
+    if state is DEFAULT_TRACE_STATE or not state:
+        return
+    shown = redactor().mapping(state)
+    if shown != state:
+        holder._context = SpanContext(
+            context.trace_id,
+            context.span_id,
+            context.is_remote,
+            context.trace_flags,
+            TraceState(list(shown.items())),
+        )
 
 
 def _attributes(held: Any) -> None:

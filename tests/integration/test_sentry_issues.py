@@ -184,22 +184,15 @@ def _check_frames(events: Events) -> None:
 
 
 def _check_traces(every: list[dict[str, Any]], events: Events) -> None:
-    # What is logged in the handler of a Socket.IO event has no trace.
-    traced = [event for event in every if kinds_or_none(event) != ["RuntimeError"]]
-    traces = [event["contexts"]["trace"]["trace_id"] for event in traced]
-    assert len(traces) == 16
-    # Each request has its trace; the critical line and the exception after it share theirs.
-    assert Counter(Counter(traces).values()) == {1: 12, 2: 2}
+    traces = [event["contexts"]["trace"]["trace_id"] for event in every]
+    # Each request and Socket.IO event has its trace; a critical line and the exception after it share theirs.
+    assert Counter(Counter(traces).values()) == {1: 16, 2: 2}
     criticals = events["Log Message", "The order book does not add up: no detail"]
     raised = events["ReportError", "The order book does not add up: no detail"]
     assert {event["contexts"]["trace"]["trace_id"] for event in criticals} == {
         event["contexts"]["trace"]["trace_id"] for event in raised
     }
     assert {event["level"] for event in criticals} == {"fatal"}
-
-
-def kinds_or_none(event: dict[str, Any]) -> list[str] | None:
-    return kinds(event) if "exception" in event else None
 
 
 class Sent:

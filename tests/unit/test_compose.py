@@ -12,6 +12,8 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.support.ports import free_port
 from tools.builds.go import find_go
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,6 +227,91 @@ def test_two_services_that_talk_share_a_network() -> None:
     ):
         shared = set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"])
         assert any(COMPOSE["networks"][network].get("internal") for network in shared), (one, other)
+
+
+def test_only_the_collector_can_reach_the_sentry_bridge() -> None:
+    # It asks nobody who they are. The network is not internal: it is also the bridge's way to Sentry.
+    assert SERVICES["sentry-bridge"]["networks"] == ["issues"]
+    assert {name for name, service in SERVICES.items() if "issues" in service.get("networks", [])} == {
+        "otelcol",
+        "sentry-bridge",
+    }
+    assert "ports" not in SERVICES["sentry-bridge"]
+    assert SERVICES["otelcol"]["environment"]["ADA_SENTRY_BRIDGE_ENDPOINT"] == "http://sentry-bridge:4390"
+
+
+def _interpolated(value: str, **variables: str) -> str:
+    """``value`` as compose hands it to a container."""
+
+    def filled(match: re.Match[str]) -> str:
+        given = variables.get(match["name"], "")
+        if match["mark"] == ":+":
+            return match["rest"] if given else ""
+        return given or match["rest"] or ""
+
+    return VARIABLE.sub(filled, value).replace("$$", "$")
+
+
+def test_one_variable_switches_both_ways_to_sentry_on() -> None:
+    def files(**variables: str) -> list[str]:
+        return [_interpolated(word, **variables).partition("=")[2] for word in SERVICES["otelcol"]["command"]]
+
+    base = "/etc/otelcol/otelcol.yaml"
+    assert set(files()) == {base}
+    assert files(SENTRY_DSN="https://key@host/1") == [
+        base,
+        "/etc/otelcol/otelcol.sentry.yaml",
+        "/etc/otelcol/otelcol.issues.yaml",
+    ]
+    mounted = {entry.split(":")[1] for entry in SERVICES["otelcol"]["volumes"]}
+    assert set(files(SENTRY_DSN="https://key@host/1")) <= mounted
+    for name in ("otelcol-init", "sentry-bridge"):
+        assert _interpolated(SERVICES[name]["environment"]["SENTRY_DSN"], SENTRY_DSN="x") == "x"
+
+
+@pytest.mark.parametrize("dsn", ["", "https://0123456789abcdef0123456789abcdef@sentry.test/42"])
+def test_the_sentry_bridge_serves_with_a_dsn_and_waits_without_one(dsn: str) -> None:
+    """The very command and health check, run here on a free port."""
+    bridge, port = SERVICES["sentry-bridge"], str(free_port())
+
+    def own(words: list[str]) -> list[str]:
+        found = [_interpolated(word).replace("4390", port).replace("0.0.0.0", "127.0.0.1") for word in words]
+        return [sys.executable if word == "python" else word for word in found]
+
+    scripts = sysconfig.get_path("scripts")
+    environment = {
+        "PATH": f"{scripts}:{os.environ['PATH']}",
+        **{name: _interpolated(value, SENTRY_DSN=dsn) for name, value in bridge["environment"].items()},
+    }
+    process = subprocess.Popen(
+        own(bridge["entrypoint"]),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert "listening on" in said if dsn else said == "SENTRY_DSN is not set: no Issues are made\n"
+        kind, *check = bridge["healthcheck"]["test"]
+        assert kind == "CMD"
+
+        def healthy(where: str) -> bool:
+            command = [word.replace(port, where) for word in own(check)]
+            return (
+                subprocess.run(
+                    command, env=environment, capture_output=True, timeout=60, check=False
+                ).returncode
+                == 0
+            )
+
+        assert healthy(port)
+        # With a DSN it asks the bridge; without one there is none to ask.
+        assert healthy(str(free_port())) is not bool(dsn)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 def test_every_secret_that_a_file_names_is_given_to_the_service() -> None:

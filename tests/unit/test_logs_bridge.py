@@ -4,14 +4,16 @@ import logging
 import logging.config
 import logging.handlers
 import queue
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry import _logs
+from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
-from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from ada_otel import logs, settings
@@ -230,6 +232,32 @@ def test_starting_twice_sends_once(exporter: InMemoryLogRecordExporter) -> None:
     logs.configure()
     logging.getLogger("shop").info("once")
     assert _bodies(exporter) == ["once"]
+
+
+def test_opentelemetrys_own_handler_beside_ours_sends_nothing_twice(
+    exporter: InMemoryLogRecordExporter,
+) -> None:
+    elsewhere = InMemoryLogRecordExporter()
+    other = LoggerProvider()
+    other.add_log_record_processor(SimpleLogRecordProcessor(elsewhere))
+    root = logging.getLogger()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # The second one as if it was made before the provider was set.
+        mine = [LoggingHandler(), LoggingHandler(logger_provider=ProxyLoggerProvider())]
+        handlers = [*mine, LoggingHandler(logger_provider=other)]
+    root.handlers += handlers
+    try:
+        logging.getLogger("shop").warning("password=%s", "hunter2")
+        root.removeHandler(mine[1])
+        logging.getLogger("opentelemetry.x").warning("theirs alone")
+        logs.stop()
+        logging.getLogger("shop").warning("without us")
+    finally:
+        root.handlers = [handler for handler in root.handlers if handler not in handlers]
+    assert _bodies(exporter) == ["password=[redacted]", "theirs alone", "without us"]
+    # A handler with a provider of its own is the app's affair.
+    assert _bodies(elsewhere) == ["password=hunter2", "theirs alone", "without us"]
 
 
 def test_a_library_that_hooks_in_as_we_do_is_no_trouble(exporter: InMemoryLogRecordExporter) -> None:

@@ -90,6 +90,7 @@ def running_app(
     *,
     gunicorn: Sequence[str] = ("--workers", "1", "--threads", "8"),
     service: str = "ada",
+    application: str = "examples.ada.wsgi:app",
 ) -> Iterator[AdaApp]:
     """Start the AI stand-in and the app, wait until it answers, and stop both at the end.
 
@@ -98,6 +99,7 @@ def running_app(
         environment: Variables of the app: endpoints of the servers, and ``OTEL_*``.
         gunicorn: Arguments that shape the workers.
         service: ``OTEL_SERVICE_NAME``.
+        application: What gunicorn serves; a module of the tests may add routes.
 
     Raises:
         ToolError: It did not start; names its log and shows the end of it.
@@ -116,7 +118,7 @@ def running_app(
         "--worker-class",
         "gthread",
         *gunicorn,
-        "examples.ada.wsgi:app",
+        application,
     ]
     with AiStub(port=0) as stub, log.open("ab") as output:
         variables = {

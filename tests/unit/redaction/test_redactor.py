@@ -20,11 +20,26 @@ from ada_otel.redaction import Redactor
         "[SQL: insert into a values ('S3CRET')]",
         "[parameters: ('q', 'S3CRET')]",
         '{"a": "{\\"password\\": \\"S3CRET\\"}"}',
+        "back=https%3A%2F%2Fu%3AS3CRET%40h%2F&y=2",
+        "/in?data=%7B%22password%22%3A+%22S3CRET%22%7D",
+        "next=%2Fin%3Ftoken%253DS3CRET",
+        "%70assword=S3CRET",
     ],
 )
 def test_texts(text: str) -> None:
     assert "S3CRET" in Redactor(enabled=False).text(text)
-    assert "S3CRET" not in Redactor().text(text)
+    shown = Redactor().text(text)
+    assert "S3CRET" not in shown
+    assert Redactor().text(shown) == shown
+
+
+def test_what_is_encoded_stays_so_where_it_is_no_secret() -> None:
+    text = "GET /a%20b?q=caf%C3%A9%26tea&next=%2Fin%3Fuser%3Dann%26token%3DS3CRET%26x%3D1&sort=%2Bname"
+    assert Redactor().text(text) == (
+        "GET /a%20b?q=caf%C3%A9%26tea&next=/in%3Fuser=ann%26token=[redacted]%26x=1&sort=%2Bname"
+    )
+    cards = "n=4111+1111+1111+1111&m=4111%201111%201111%201111"
+    assert Redactor().text(cards) == "n=[redacted]&m=[redacted]"
 
 
 def test_in_depth() -> None:
