@@ -58,8 +58,8 @@ def handle_event(telemetry: Telemetry) -> Before:
                 found["socketio.event_original"] = data[0][:_LONGEST_NAME]
             return found
 
-        link = None if connection is None else connection.link
-        handling = Handling(telemetry, route.name, route.space, parent, attributes, link)
+        links = () if connection is None else connection.links
+        handling = Handling(telemetry, route.name, route.space, parent, attributes, links)
         if passed is not data:
             handling.arguments = (own, server, sid, eio_sid, passed, namespace, id), {}
         if telemetry.request_hook is not None:

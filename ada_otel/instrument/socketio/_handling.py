@@ -10,7 +10,6 @@ from typing import Any
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.status import Status, StatusCode
@@ -36,7 +35,7 @@ class Handling(Within):
         namespace: str,
         parent: Context,
         attributes: Callable[[], dict[str, Any]],
-        link: Link | None = None,
+        links: tuple[Link, ...] = (),
     ) -> None:
         self.started = perf_counter_ns()
         self.telemetry = telemetry
@@ -47,8 +46,8 @@ class Handling(Within):
         self.span = span = telemetry.begin(
             f"{event} {namespace}", SpanKind.SERVER, parent, attributes, start_time=time_ns()
         )
-        if link is not None:
-            add_link(span, link)
+        if links:
+            _add_links(span, links)
         self.arguments = None
         self.context = context = Context(parent)
         dict.__setitem__(context, _SPAN_KEY, span)
@@ -61,6 +60,8 @@ class Handling(Within):
         if error is not None:
             self.error = error
         _detach(self._token)
+        # It holds this object: without it, there is no cycle that waits for the garbage collector.
+        del self.context
         self.end()
 
     def end(self) -> None:
@@ -95,15 +96,13 @@ def note_error(span: trace.Span, error: BaseException) -> None:
         span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
 
-def add_link(span: trace.Span, link: Link) -> None:
+def _add_links(span: trace.Span, links: tuple[Link, ...]) -> None:
     """Link a span that has no links yet."""
     if type(span) is RecordingSpan:
-        # What add_link does, but for the cleaning of attributes, of which there are none.
-        links: BoundedList[Link] = BoundedList(span._limits.max_links)
-        links.append(link)
-        span._links = links
+        span.share_links(links)
     elif span.is_recording():
-        span.add_link(link.context)
+        for link in links:
+            span.add_link(link.context)
 
 
 def call_hook(hook: Callable[..., Any], *arguments: Any) -> None:

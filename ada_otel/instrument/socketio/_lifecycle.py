@@ -50,7 +50,8 @@ class Connecting(Handling):
         self._server = server
         self._eio_sid = eio_sid
         self._asked = asked
-        self._connection = Connection(space, transport, Link(span_context) if span_context.is_valid else None)
+        links = (Link(span_context),) if span_context.is_valid else ()
+        self._connection = Connection(space, transport, links)
         if telemetry.connections.get(eio_sid, asked) is None:
             telemetry.connections.begin(eio_sid, asked, self._connection)
 
@@ -197,8 +198,8 @@ def _begin_end(telemetry: Telemetry, server: Any, namespace: str, arguments: tup
 
     # The app's own call ends the connection within what it is doing.
     parent = context_api.get_current() if reason == _SERVER_DISCONNECT else _EMPTY
-    link = None if connection is None else connection.link
-    return Handling(telemetry, "disconnect", space, parent, with_reason, link)
+    links = () if connection is None else connection.links
+    return Handling(telemetry, "disconnect", space, parent, with_reason, links)
 
 
 def _connect_attributes(server: Any, space: str, transport: str, environ: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ SERVER = textwrap.dedent("""
     from gevent import monkey
 
     monkey.patch_all()
+    import os
+
     import ada_otel
 
     ada_otel.setup()
@@ -31,7 +33,7 @@ SERVER = textwrap.dedent("""
     from gevent.pywsgi import WSGIServer
 
     app = Flask("chat")
-    sio = SocketIO(app, async_mode="gevent", ping_interval=1, ping_timeout=10)
+    sio = SocketIO(app, async_mode="gevent", ping_interval=1, ping_timeout=int(os.environ["PING_TIMEOUT"]))
 
     @sio.on("work", namespace="/chat")
     def work(number):
@@ -50,12 +52,14 @@ SERVER = textwrap.dedent("""
 
 
 @contextmanager
-def _serving(folder: Path, received: Received) -> Iterator[str]:
+def _serving(folder: Path, received: Received, *, ping_timeout: int = 10) -> Iterator[str]:
     (folder / "server.py").write_text(SERVER)
     environment = {
         "OTEL_SERVICE_NAME": "chat",
         "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_METRIC_EXPORT_INTERVAL": "200",
+        "PING_TIMEOUT": str(ping_timeout),
         "ADA_OTEL_RAISE": "true",
     }
     with (
@@ -104,3 +108,28 @@ def test_each_emit_of_a_background_task_has_a_span(transport: str, tmp_path: Pat
     ends = {span["span_id"]: span["end"] for span in works}
     late = [span["start"] > ends[span["parent_span_id"]] for span in emits]
     assert any(late) and not all(late)
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_client_that_vanishes_is_counted_off_by_its_ping_time_out(transport: str, tmp_path: Path) -> None:
+    with otlp_receiver() as received, _serving(tmp_path, received, ping_timeout=1) as url:
+        with client(url, transports=[transport], namespaces=["/chat"]) as sio:
+            eventually(lambda: _points(received, "active_connections") == {transport: 1}, 20)
+            # It reads on, but whatever it would send, the answers to pings too, is lost.
+            sio.eio._send_packet = lambda *_arguments: None
+            eventually(lambda: _points(received, "disconnects") == {"ping timeout": 1}, 30)
+        eventually(lambda: _points(received, "active_connections") == {transport: 0}, 20)
+        (disconnect,) = eventually(
+            lambda: [span for span in received.spans() if span["name"] == "disconnect /chat"], 20
+        )
+    assert disconnect["attributes"]["socketio.disconnect.reason"] == "ping timeout"
+
+
+def _points(received: Received, metric: str) -> dict[Any, Any]:
+    """The values of a metric by transport or reason."""
+    keys = ("socketio.transport", "socketio.disconnect.reason")
+    return {
+        next(text for key, text in attributes if key in keys): value
+        for (name, attributes, _), value in received.points().items()
+        if name == f"socketio.server.{metric}"
+    }
