@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import environments, measure, report
 from benchmarks.figures import judge
 from benchmarks.processes import surroundings
-from benchmarks.variants import BASE, CASES, OURS, OURS_AT_START, STOCK, VARIANTS
+from benchmarks.variants import BASE, CASES, EVENT, OURS, OURS_AT_START, STOCK, VARIANTS
 from tools.errors import ToolError
 from tools.paths import REPOSITORY
 from tools.progress import say, step
@@ -26,10 +26,10 @@ RESULTS = REPOSITORY / "benchmarks" / "results" / "overhead.json"
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PLOT = REPOSITORY / "docs" / "images" / "overhead.png"
 QUICK = (BASE, STOCK, OURS, OURS_AT_START)
-_START, _HTTP, _MEMORY = "start", "http", "memory"
+_SOCKETIO, _START, _HTTP, _MEMORY = "socketio", "start", "http", "memory"
 #: Of one case, beside starting the apps; keeps a run below a quarter of an hour.
 _CASE_SECONDS = 90.0
-ALL_CASES = (*CASES, _START, _HTTP, _MEMORY)
+ALL_CASES = (*CASES, _SOCKETIO, _START, _HTTP, _MEMORY)
 
 
 def run(
@@ -72,6 +72,9 @@ def run(
         for name in (case for case in CASES if case in cases):
             with step(f"CPU per request: {CASES[name].title}"):
                 results["cpu"][name] = measure.cpu(CASES[name], running, around, whole)
+        if _SOCKETIO in cases and {BASE, STOCK, OURS} <= set(names):
+            with step(f"CPU per event: {EVENT.title}"):
+                results["socketio"] = measure.socketio(around, whole)
         if _START in cases:
             with step("start"):
                 results["start"] = measure.start(names, around, half)
@@ -134,7 +137,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     quick = chosen.quick
     chosen.variants = chosen.variants or (QUICK if quick else tuple(VARIANTS))
-    chosen.cases = chosen.cases or ((*CASES, _START) if quick else ALL_CASES)
+    chosen.cases = chosen.cases or ((*CASES, _SOCKETIO, _START) if quick else ALL_CASES)
     chosen.rounds = chosen.rounds or (6 if quick else 8)
     chosen.block = chosen.block or (1000 if quick else 500)
     chosen.requests = chosen.requests or 2_000

@@ -20,7 +20,7 @@ from tools.progress import say
 
 PINS = REPOSITORY / "requirements" / "bench"
 #: Reported for every variant; the same in all, or the comparison is off.
-SHARED = ("flask", "werkzeug", "sqlalchemy", "redis", "gunicorn")
+SHARED = ("flask", "werkzeug", "sqlalchemy", "redis", "gunicorn", "python-socketio")
 
 
 def folder() -> Path:

@@ -59,30 +59,34 @@ GOALS = (
     Goal("CPU added per request, plain route, traces and metrics", 1 / 6, ("cpu", "plain")),
     Goal("CPU added per request, log + SQL + Redis, all signals", 1 / 4, ("cpu", "full")),
     Goal("CPU added per request, the same, 1 % of traces sampled", 1 / 6, ("cpu", "sampled")),
+    Goal("CPU added per Socket.IO event, of what a plain request costs", 30 / 237, ("socketio", "event")),
     Goal("CPU added to the start, by `ada-otel run`", 1 / 2, ("start", "cpu_s"), OURS_AT_START),
     Goal("resident memory added at the start", 1 / 2, ("start", "rss_kib"), OURS_AT_START),
 )
 
 
-def summarise(rounds: Rounds) -> dict[str, dict[str, Any]]:
+def summarise(rounds: Rounds, against: Rounds | None = None) -> dict[str, dict[str, Any]]:
     """Summarise one measure for each variant.
 
     Args:
         rounds: Its values; each variant has the same number of them, taken in the same rounds.
+        against: Another measure of the same rounds, if the shares are to be of what stock adds to that.
 
     Returns:
         For each variant its rounds and their :class:`Spread`; with the bare app among the variants also
-        ``added``, the spread of what it adds in each round; and with stock too, ``of_stock``, the spread of
-        its share of what stock added in the same round, and ``of_stock_least``, the share by the least of
-        each.
+        ``added``, the spread of what it adds in each round, and ``of_bare``, that of its ratio to the bare
+        app; and with stock too, ``of_stock``, the spread of its share of what stock added in the same round,
+        and ``of_stock_least``, the share by the least of each.
     """
+    against = rounds if against is None else against
     result: dict[str, dict[str, Any]] = {}
     for name, values in rounds.items():
         row: dict[str, Any] = {"rounds": list(values), **asdict(Spread.of(values))}
         if BASE in rounds and name != BASE:
             row["added"] = asdict(Spread.of(_added(rounds, name)))
-            if STOCK in rounds:
-                row |= _of_stock(rounds, name)
+            row["of_bare"] = asdict(Spread.of(_of_bare(rounds, name)))
+            if STOCK in against:
+                row |= _of_stock(rounds, name, against)
         result[name] = row
     return result
 
@@ -106,11 +110,15 @@ def _added(rounds: Rounds, name: str) -> list[float]:
     return [value - bare for value, bare in zip(rounds[name], rounds[BASE], strict=True)]
 
 
-def _of_stock(rounds: Rounds, name: str) -> dict[str, Any]:
+def _of_bare(rounds: Rounds, name: str) -> list[float]:
+    return [value / bare for value, bare in zip(rounds[name], rounds[BASE], strict=True)]
+
+
+def _of_stock(rounds: Rounds, name: str, against: Rounds) -> dict[str, Any]:
     """Give the shares; a round in which stock added nothing, by a disturbance, has none."""
-    pairs = zip(_added(rounds, name), _added(rounds, STOCK), strict=True)
+    pairs = zip(_added(rounds, name), _added(against, STOCK), strict=True)
     shares = [own / stock for own, stock in pairs if stock > 0]
-    stock_least = min(rounds[STOCK]) - min(rounds[BASE])
+    stock_least = min(against[STOCK]) - min(against[BASE])
     found: dict[str, Any] = {"of_stock": asdict(Spread.of(shares))} if shares else {}
     if stock_least > 0:
         found["of_stock_least"] = (min(rounds[name]) - min(rounds[BASE])) / stock_least

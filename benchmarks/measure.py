@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from benchmarks.figures import summarise
 from benchmarks.processes import Server, Surroundings, Worker
-from benchmarks.variants import CASES, VARIANTS, Case
+from benchmarks.variants import BASE, CASES, EVENT, OURS, STOCK, VARIANTS, Case
 from tools.progress import say
 
 T = TypeVar("T", Worker, Server)
@@ -19,6 +19,8 @@ T = TypeVar("T", Worker, Server)
 #: Requests whose allocations are looked at; few enough that no batch is sent meanwhile.
 _ALLOCATION_REQUESTS = 50
 _CHECKPOINTS = 10
+#: Metrics are sent once per turn: with so many events for each request, a turn of either takes as long.
+_EVENTS_PER_REQUEST = 4
 #: However loaded the machine is, so many rounds are taken.
 LEAST_ROUNDS = 3
 
@@ -66,6 +68,48 @@ def cpu(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds) 
     for name, row in result.items():
         row["thread_us"] = min(answer["thread_us"] for answer in answers[name])
         row["received"] = received[name]
+    return result
+
+
+def socketio(around: Surroundings, rounds: Rounds) -> dict[str, Any]:
+    """Measure CPU per Socket.IO event in µs, beside a plain request: of the bare app, stock and ours.
+
+    Stock has no telemetry for it: the share is of what stock adds to a plain request in the same round.
+
+    Args:
+        around: Redis and the sink.
+        rounds: How much.
+
+    Returns:
+        ``event`` and ``request``, each per variant as :func:`benchmarks.figures.summarise` gives it; ours has
+        also ``received``, what came to the sink per event.
+    """
+    requests, events = rounds.requests, rounds.requests * _EVENTS_PER_REQUEST
+    turns = {
+        "bare event": (BASE, EVENT.route, events),
+        "our event": (OURS, EVENT.route, events),
+        "bare request": (BASE, "plain", requests),
+        "stock request": (STOCK, "plain", requests),
+    }
+    with _running(Worker, EVENT, (BASE, STOCK, OURS), around) as workers:
+
+        def turn(name: str) -> dict[str, float]:
+            variant, route, number = turns[name]
+            found: dict[str, float] = workers[variant].ask("requests", requests=number, route=route)
+            return found
+
+        for name in turns:
+            turn(name)
+        before = around.counts(OURS)
+        answers = _interleave(rounds, list(turns), turn)
+        received = _per_request(before, around.counts(OURS), len(answers["our event"]) * events)
+    taken = {name: [answer["cpu_us"] for answer in answers[name]] for name in turns}
+    plain = {BASE: taken["bare request"], STOCK: taken["stock request"]}
+    result = {
+        "event": summarise({BASE: taken["bare event"], OURS: taken["our event"]}, plain),
+        "request": summarise(plain),
+    }
+    result["event"][OURS]["received"] = received
     return result
 
 

@@ -1,6 +1,6 @@
 """Where the CPU of a request goes: cProfile of the serving thread, by own time.
 
-Run ``python -m benchmarks.profile plain|full|sampled [--variant ada] [--requests N] [--rows N]``.
+Run ``python -m benchmarks.profile plain|full|sampled|event [--variant ada] [--requests N] [--rows N]``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import environments, processes
-from benchmarks.variants import CASES, OURS, VARIANTS
+from benchmarks.variants import CASES, EVENT, OURS, VARIANTS
 from tools.errors import ToolError
 from tools.progress import say
+
+_CASES = {**CASES, EVENT.name: EVENT}
 
 
 def profile(case: str, variant: str, requests: int, rows: int) -> str:
@@ -25,7 +27,7 @@ def profile(case: str, variant: str, requests: int, rows: int) -> str:
         tempfile.TemporaryDirectory(prefix="ada-bench-") as folder,
         processes.surroundings([variant], Path(folder)) as around,
     ):
-        worker = processes.Worker(VARIANTS[variant], CASES[case], around)
+        worker = processes.Worker(VARIANTS[variant], _CASES[case], around)
         try:
             worker.ask("requests", requests=requests)
             measured = worker.ask("requests", requests=requests)
@@ -33,7 +35,7 @@ def profile(case: str, variant: str, requests: int, rows: int) -> str:
         finally:
             worker.close()
     head = (
-        f"{VARIANTS[variant].title}, {CASES[case].title}: {requests} requests. Without the profiler "
+        f"{VARIANTS[variant].title}, {_CASES[case].title}: {requests} requests. Without the profiler "
         f"{measured['cpu_us']:.1f} µs CPU per request, "
         f"{measured['thread_us']:.1f} of it on the serving thread."
     )
@@ -44,7 +46,7 @@ def profile(case: str, variant: str, requests: int, rows: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a profile; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    parser.add_argument("case", choices=CASES)
+    parser.add_argument("case", choices=_CASES)
     parser.add_argument("--variant", choices=VARIANTS, default=OURS)
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--rows", type=int, default=50)

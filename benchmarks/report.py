@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environments
-from benchmarks.variants import CASES
+from benchmarks.variants import CASES, EVENT
 from tools.errors import ToolError
 
 _PROGRAM = Path(__file__).with_name("programs") / "plot.py"
@@ -34,6 +34,8 @@ variant after the other, so that what else the machine does hits all alike. All 
   ada-otel's log records carry file, function and line, which stock leaves out by default.
 - Log lines of traces that are not sampled are sent all the same, and metrics count every request: that is the
   floor of the case with 1 %.
+- Nobody else has telemetry for Socket.IO: its share is of what stock adds to a plain request in the same
+  round. The event is handed to the server as Engine.IO would; no network is between.
 - `opentelemetry-instrument` imports its own code and the API twice, before and in the app's process, whatever
   distribution it starts: that is the floor of the start under it. `ada-otel run` does not.
 
@@ -80,6 +82,8 @@ def render(results: Mapping[str, Any]) -> str:
     titles = {name: row["title"] for name, row in results["variants"].items()}
     for case, rows in results["cpu"].items():
         parts.append(_cpu(CASES[case].title, rows, titles))
+    if "socketio" in results:
+        parts.append(_socketio(results["socketio"], titles))
     for case, measures in results["http"].items():
         parts.append(_http(CASES[case].title, measures, titles))
     if "start" in results:
@@ -123,6 +127,19 @@ def _cpu(title: str, rows: Mapping[str, Any], titles: Mapping[str, str]) -> str:
         line += [_number(row.get("of_stock_least"), 3), f"{row['thread_us']:.1f}", ", ".join(counted)]
         lines.append(line)
     return _section(f"CPU per request: {title}", head, lines)
+
+
+def _socketio(measures: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    head = ["", "CPU µs", "least", "added µs", "times the bare", "of what stock adds to a request"]
+    lines = []
+    for what, rows in measures.items():
+        for name, row in rows.items():
+            added, share = _relative(row)
+            ratio = _spread(row["of_bare"], 2) if "of_bare" in row else ""
+            lines.append(
+                [f"{what}, {titles[name]}", _spread(row), f"{row['least']:.1f}", added, ratio, share]
+            )
+    return _section(f"CPU per event: {EVENT.title}", head, lines)
 
 
 def _http(title: str, measures: Mapping[str, Any], titles: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ class Case:
     Attributes:
         name: Short name, for the command line.
         title: For tables.
-        route: Of the app: ``plain`` or ``full``.
+        route: Of the app: ``plain`` or ``full``; or ``event``, which is one of Socket.IO.
         logs: Whether log records are sent.
         sample_rate: The share of traces that is recorded, from 0 to 1.
     """
@@ -47,6 +47,11 @@ CASES = {
         Case("sampled", "the same, 1 % of traces sampled", "full", logs=True, sample_rate=0.01),
     )
 }
+
+#: Only ours has telemetry for it; stock's share is what it adds to a plain request.
+EVENT = Case(
+    "event", "one Socket.IO event, acknowledged, traces and metrics", "event", logs=False, sample_rate=1
+)
 
 
 @dataclass(frozen=True)

@@ -39,4 +39,4 @@ def add_to(attributes: MutableMapping[str, Any]) -> None:
     # The one of these that a client may write anything into.
     agent = request.user_agent
     if agent and "user_agent.original" not in attributes:
-        attributes["user_agent.original"] = redactor().repeated(agent)
+        attributes["user_agent.original"] = redactor().value("user_agent.original", agent)

@@ -14,9 +14,6 @@ class Redactor(Protocol):
     def text(self, text: str) -> str:
         """``text`` without what looks like a secret."""
 
-    def repeated(self, text: str) -> str:
-        """The same, for a text that comes again and again."""
-
     def value(self, key: str, value: Any) -> Any:
         """``value``, redacted by its key and by what it looks like, in depth."""
 

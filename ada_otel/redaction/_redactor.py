@@ -18,8 +18,8 @@ __all__ = ["MARK", "Redactor"]
 _DEEPEST = 8
 _MOST_ITEMS = 1000
 _LONGEST_NAME = 64
-#: At most half a megabyte.
-_REMEMBERED, _LONGEST_REMEMBERED = 512, 512
+#: Texts that are remembered, and the longest of them: at most half a megabyte.
+_REMEMBERED, _LONGEST_REMEMBERED = 2048, 256
 _STATEMENTS = frozenset({"db.query.text", "db.statement"})
 
 
@@ -45,26 +45,22 @@ class Redactor:
         self._emails = emails
         self._keys = Keys(keys, allowed)
         self._patterns: dict[str, re.Pattern[str]] = {}
-        self._assignments = self._new_assignments()
-        self._repeated = lru_cache(_REMEMBERED)(self.text)
+        self._take_up_rules()
 
     def add_key(self, key: str) -> None:
         """See :func:`ada_otel.redaction.add_key`; raises ``ValueError`` for a key without a letter."""
         self._keys.add(key)
-        self._assignments = self._new_assignments()
-        self._repeated = lru_cache(_REMEMBERED)(self.text)
+        self._take_up_rules()
 
     def add_pattern(self, name: str, regex: str | re.Pattern[str]) -> None:
         """See :func:`ada_otel.redaction.add_pattern`; raises ``re.error`` for what is no expression."""
         self._patterns = {**self._patterns, name: re.compile(regex)}
-        self._repeated = lru_cache(_REMEMBERED)(self.text)
+        self._take_up_rules()
 
-    def _new_assignments(self) -> Assignments:
-        return Assignments(self._keys.hides, self._keys.added, MARK)
-
-    def repeated(self, text: str) -> str:
-        """As :meth:`text`, for one that comes again and again, such as a path or a user agent."""
-        return self._repeated(text) if len(text) <= _LONGEST_REMEMBERED else self.text(text)
+    def _take_up_rules(self) -> None:
+        self._assignments = Assignments(self._keys.hides, self._keys.added, MARK)
+        # Most attributes are the same ones over and over, and so is what is left of them.
+        self._repeated = lru_cache(_REMEMBERED)(self._value)
 
     def text(self, text: str) -> str:
         """``text`` without what looks like a secret, in linear time."""
@@ -113,13 +109,15 @@ class Redactor:
         """
         if not self.enabled:
             return value
-        return self._value(key, value, ())
+        if type(value) is str and len(value) <= _LONGEST_REMEMBERED and type(key) is str:
+            return self._repeated(key, value)
+        return self._value(key, value)
 
     def mapping(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """``values``, each redacted by its key and by what it looks like."""
         return {key: self.value(key, value) for key, value in values.items()}
 
-    def _value(self, key: str, value: Any, path: tuple[int, ...]) -> Any:
+    def _value(self, key: str, value: Any, path: tuple[int, ...] = ()) -> Any:
         if type(key) is str and self._keys.hides(key, value):
             return [MARK] if isinstance(value, (list, tuple)) else MARK
         kind = type(value)

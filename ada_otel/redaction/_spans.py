@@ -22,6 +22,7 @@ _SAFE = frozenset(
         *("db.system.name", "db.operation.name", "db.namespace", "db.collection.name", "code.function.name"),
         *("code.file.path", "code.line.number", "exception.type", "exception.escaped", "error.type"),
         *("db.query.parameter.count", "thread.id", "thread.name", "db.response.returned_rows"),
+        *("socketio.namespace", "socketio.event", "socketio.sid", "socketio.transport"),
     }
 )
 _PLAIN = frozenset({bool, float})

@@ -124,13 +124,13 @@ def safely(write: Callable[..., None], *arguments: Any, **options: Any) -> None:
 
 
 def _about(request: RequestContext) -> dict[str, Any]:
-    get, redact = request.environ.get, redactor().repeated
+    get, redact = request.environ.get, redactor().value
     found: dict[str, Any] = {
         "http.request.method": get("REQUEST_METHOD", ""),
-        "url.path": redact(get("PATH_INFO", "")),
+        "url.path": redact("url.path", get("PATH_INFO", "")),
     }
     if query := get("QUERY_STRING"):
-        found["url.query"] = redact(query)
+        found["url.query"] = redact("url.query", query)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Drives the app in process, through its WSGI callable, as told by JSON lines on standard input.
+"""Drives the app in process, through its WSGI callable or Socket.IO events, as told by JSON lines on stdin.
 
 Each answer is one JSON line on what was standard output at start. The first one is given when the app is
 ready, with what the start has used.
@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 # Before the app is imported, so that nothing that it or an SDK prints comes between the answers.
@@ -24,6 +25,8 @@ os.dup2(2, 1)
 
 import app as bench  # type: ignore[import-not-found]  # noqa: E402 - beside this file when it runs
 import peers  # type: ignore[import-not-found]  # noqa: E402 - likewise
+
+_Drive = Callable[[int], None]
 
 
 def _ignore(_data: bytes) -> None:
@@ -62,20 +65,31 @@ def _environ(route: str) -> dict[str, Any]:
     }
 
 
-def _drive(environ: dict[str, Any], requests: int) -> None:
-    wsgi = bench.app
-    for _ in range(requests):
-        body = wsgi(dict(environ), _start_response)
-        for _part in body:
-            pass
-        body.close()
+def _driver(route: str) -> _Drive:
+    """What makes the app serve a number of requests, or of events."""
+    if route == "event":
+        import events  # type: ignore[import-not-found]  # beside this file; only those who measure it pay for it
+
+        drive: _Drive = events.drive
+        return drive
+    environ = _environ(route)
+
+    def requests(number: int) -> None:
+        wsgi = bench.app
+        for _ in range(number):
+            body = wsgi(dict(environ), _start_response)
+            for _part in body:
+                pass
+            body.close()
+
+    return requests
 
 
-def _requests(environ: dict[str, Any], requests: int) -> dict[str, float]:
+def _requests(drive: _Drive, requests: int) -> dict[str, float]:
     """CPU of the process for a block of requests with all their telemetry sent, in µs per request."""
     gc.collect()
     wall, cpu, thread = time.perf_counter(), time.process_time(), time.thread_time()
-    _drive(environ, requests)
+    drive(requests)
     answered, on_thread = time.perf_counter(), time.thread_time()
     peers.flush()
     used = time.process_time() - cpu
@@ -86,26 +100,26 @@ def _requests(environ: dict[str, Any], requests: int) -> dict[str, float]:
     }
 
 
-def _allocations(environ: dict[str, Any], requests: int) -> dict[str, float]:
+def _allocations(drive: _Drive, requests: int) -> dict[str, float]:
     """Give the memory of one request: its peak, and what telemetry holds until it is sent and after."""
     # Twice, because the first pass fills caches.
     for _ in range(2):
         peers.flush()
         gc.collect()
         before = sys.getallocatedblocks()
-        _drive(environ, requests)
+        drive(requests)
         gc.collect()
         waiting = sys.getallocatedblocks() - before
         peers.flush()
         gc.collect()
         kept = sys.getallocatedblocks() - before
     tracemalloc.start()
-    _drive(environ, 20)
+    drive(20)
     peaks = []
     for _ in range(50):
         start, _peak = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
-        _drive(environ, 1)
+        drive(1)
         peaks.append(tracemalloc.get_traced_memory()[1] - start)
     tracemalloc.stop()
     return {
@@ -115,11 +129,11 @@ def _allocations(environ: dict[str, Any], requests: int) -> dict[str, float]:
     }
 
 
-def _profile(environ: dict[str, Any], requests: int, rows: int) -> str:
+def _profile(drive: _Drive, requests: int, rows: int) -> str:
     """Profile the thread that serves requests, by own time."""
     profiler = cProfile.Profile()
     profiler.enable()
-    _drive(environ, requests)
+    drive(requests)
     profiler.disable()
     text = io.StringIO()
     pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(rows)
@@ -127,13 +141,13 @@ def _profile(environ: dict[str, Any], requests: int, rows: int) -> str:
 
 
 def _answer(command: dict[str, Any]) -> Any:
-    environ = _environ(command["route"])
+    drive = _driver(command["route"])
     if command["do"] == "requests":
-        return _requests(environ, command["requests"])
+        return _requests(drive, command["requests"])
     if command["do"] == "allocations":
-        return _allocations(environ, command["requests"])
+        return _allocations(drive, command["requests"])
     if command["do"] == "profile":
-        return _profile(environ, command["requests"], command["rows"])
+        return _profile(drive, command["requests"], command["rows"])
     return {"rss_kib": bench.resident_kib()}
 
 

@@ -197,7 +197,7 @@ def _values(received: Received, metric: str, **wanted: str) -> list[float]:
     return sorted(sums.values())
 
 
-@pytest.mark.parametrize("mode", ["threading"])
+@pytest.mark.parametrize("mode", ["threading", "gevent"])
 def test_two_workers_over_redis(mode: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     with ExitStack() as stack:

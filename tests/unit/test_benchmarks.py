@@ -54,6 +54,15 @@ class TestFigures:
         assert row["of_stock"]["median"] == pytest.approx(0.2)
         assert "of_stock_least" not in row
 
+    def test_shares_may_be_of_what_stock_adds_to_another_measure(self) -> None:
+        # Added by ada: 6, 6, 6; by stock to requests: 300 each.
+        events = {"none": [10.0, 20.0, 12.0], "ada": [16.0, 26.0, 18.0]}
+        row = summarise(events, {name: ROUNDS[name] for name in ("none", "stock")})["ada"]
+        assert row["added"]["median"] == 6
+        assert row["of_bare"]["median"] == pytest.approx(1.5)
+        assert row["of_stock"]["median"] == pytest.approx(0.02)
+        assert row["of_stock_least"] == pytest.approx(6 / 300)
+
     def test_variants_with_different_numbers_of_rounds_are_refused(self) -> None:
         with pytest.raises(ValueError, match="longer"):
             summarise({"none": [1.0, 2.0], "ada": [2.0]})
@@ -74,11 +83,20 @@ class TestGoals:
         (row,) = judge({"start": {"cpu_s": shares}})
         assert (row["share"], row["met"]) == (0.4, True)
 
+    @pytest.mark.parametrize(("added", "met"), [(38.0, True), (39.0, False)])
+    def test_a_socket_io_event_is_judged_by_what_a_plain_request_costs(self, added: float, met: bool) -> None:
+        # Stock adds 300 to a request: 30/237 of that is 37.97.
+        events = summarise({"none": [10.0] * 3, "ada": [10 + added - 0.1] * 3}, ROUNDS)
+        (row,) = judge({"socketio": {"event": events}})
+        assert "Socket.IO event" in row["goal"]
+        assert row["met"] is met
+
     def test_what_was_not_measured_is_left_out(self) -> None:
         assert judge({"cpu": {}, "http": {}}) == []
 
     def test_every_goal_names_a_measure_that_a_run_takes(self) -> None:
         known = {("cpu", case) for case in CASES} | {("start", "cpu_s"), ("start", "rss_kib")}
+        known |= {("socketio", "event")}
         assert {goal.path for goal in GOALS} <= known
 
 
@@ -205,6 +223,10 @@ class TestReport:
             },
             "cpu": {"plain": cpu},
             "http": {"plain": {"wall": cpu, "p99": cpu, "cpu": cpu}},
+            "socketio": {
+                "event": summarise({name: ROUNDS[name] for name in ("none", "ada")}, ROUNDS),
+                "request": summarise({name: ROUNDS[name] for name in ("none", "stock")}),
+            },
             "start": {"cpu_s": cpu, "rss_kib": cpu},
             "memory": {
                 "ada": {
@@ -225,6 +247,15 @@ class TestReport:
         assert "1.00 spans, 474 B" in text
         assert "load average 1.0 to 2.0" in text
 
+    def test_socket_io_has_a_table_with_the_ratio_to_the_bare_handler(self, results: dict[str, Any]) -> None:
+        text = report.render(results)
+        assert "## CPU per event: one Socket.IO event" in text
+        assert (
+            "| event, ada-otel | 170.0 (150.0-200.0) | 130.0 | 30.0 (30.0-45.0) | 1.30 (1.23-1.42) "
+            "| 0.10 (0.10-0.15) |" in text
+        )
+        assert "CPU added per Socket.IO event" in text.split("\n## ")[1]
+
     def test_a_missed_goal_is_shown_as_missed(self, results: dict[str, Any]) -> None:
         results["goals"] = [{"goal": "CPU", "limit": 0.25, "share": 0.3, "met": False}]
         assert "| CPU | 0.250 | 0.300 | **no** |" in report.render(results)
@@ -235,7 +266,7 @@ class TestReport:
             assert len(widths) == 1, section
 
     def test_measures_that_were_not_taken_are_left_out(self, results: dict[str, Any]) -> None:
-        for key in ("start", "memory"):
+        for key in ("start", "memory", "socketio"):
             del results[key]
         results |= {"http": {}, "goals": []}
         text = report.render(results)
@@ -273,3 +304,19 @@ def test_real_run_of_none_and_ada() -> None:
 def _counts(port: int) -> Any:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_counts", timeout=10) as answer:
         return json.load(answer)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_real_run_of_socket_io() -> None:
+    results = bench.run(bench.QUICK, ("socketio",), rounds=2, block=20, memory_requests=1)
+    measured = results["socketio"]
+    assert set(measured["event"]) == {"none", "ada"}
+    assert set(measured["request"]) == {"none", "stock"}
+    received = measured["event"]["ada"]["received"]
+    assert received["spans"] == 1
+    assert received["metrics"] > 0
+    assert all(row["least"] > 0 for rows in measured.values() for row in rows.values())
+    assert [row["goal"] for row in results["goals"]] == [
+        goal.title for goal in GOALS if goal.path == ("socketio", "event")
+    ]

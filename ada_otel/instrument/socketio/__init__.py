@@ -1,4 +1,4 @@
-"""Socket.IO, server side: python-socketio's ``Server`` and Flask-SocketIO.
+"""Socket.IO, server side: python-socketio's ``Server`` and ``AsyncServer``, and Flask-SocketIO.
 
 A span for each event handler, connect, disconnect, emit and acknowledgement, and the metrics of
 :mod:`ada_otel.catalogue.socketio`; see docs/socketio.md. The libraries are not imported here: an app
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SocketIOInstrumentor"]
 
-_REQUIRED = ("python-socketio >= 5.11, < 6",)
+_instruments = ("python-socketio >= 5.12, < 6",)
 
 
 class SocketIOInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # BaseInstrumentor is untyped
-    """Instruments ``socketio.Server`` and, where it is used, ``flask_socketio.SocketIO``.
+    """Instruments ``socketio.Server``, ``AsyncServer`` and, where it is used, ``flask_socketio.SocketIO``.
 
     Keyword arguments of :meth:`instrument`, all optional:
 
@@ -33,6 +33,8 @@ class SocketIOInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # BaseInstr
     * ``request_hook(span, event, namespace, sid, arguments)``: called before each handler.
     * ``response_hook(span, event, namespace, result)``: called with what the handler of an event returned.
     * ``emit_hook(span, event, namespace, data)``: called before each emit that has a span.
+
+    Hooks are plain functions, for ``AsyncServer`` too.
     """
 
     _instance = None
@@ -42,7 +44,7 @@ class SocketIOInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # BaseInstr
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """The versions that this works with."""
-        return _REQUIRED
+        return _instruments
 
     def _check_dependency_conflicts(self) -> None:
         """Leave the check to the time when the library is imported: it reads files."""
@@ -77,7 +79,7 @@ class SocketIOInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # BaseInstr
             self._attempt("Flask-SocketIO", self._patches.wrap_flask, module)
 
     def _wrap_server_now(self, module: Any) -> None:
-        conflict = get_dependency_conflicts(_REQUIRED)
+        conflict = get_dependency_conflicts(_instruments)
         if conflict is not None:
             report("socketio-version", f"Socket.IO is not instrumented: {conflict}")
             return

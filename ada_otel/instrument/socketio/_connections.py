@@ -20,16 +20,16 @@ class Connection:
     Attributes:
         namespace: Its name for telemetry.
         transport: ``polling`` or ``websocket``.
-        link: To the span of the connection.
+        links: To the span of the connection, if it has one.
         active: Whether it is counted.
     """
 
-    __slots__ = ("active", "link", "namespace", "transport")
+    __slots__ = ("active", "links", "namespace", "transport")
 
-    def __init__(self, namespace: str, transport: str, link: Link | None) -> None:
+    def __init__(self, namespace: str, transport: str, links: tuple[Link, ...]) -> None:
         self.namespace = namespace
         self.transport = transport
-        self.link = link
+        self.links = links
         self.active = False
 
 

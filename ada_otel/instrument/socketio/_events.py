@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from opentelemetry import context as context_api
-
-from ada_otel._diagnostics import failed
+from ada_otel.instrument.socketio._calls import Before
 from ada_otel.instrument.socketio._handling import Handling, call_hook
 from ada_otel.instrument.socketio._names import OTHER, handled_name, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
 
-_attach, _detach = context_api.attach, context_api.detach
 #: A client may send events of any name: longer ones are cut in ``socketio.event_original``.
 _LONGEST_NAME = 100
 _ROUTES = "_ada_otel_routes"
@@ -30,36 +26,47 @@ class _Route:
         self.attributes = {"socketio.namespace": space, "socketio.event": name}
 
 
-def handle_event(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._handle_event_internal``: the handler and the sending of its acknowledgement."""
+def handle_event(telemetry: Telemetry) -> Before:
+    """Around ``Server._handle_event_internal``: the handler and the sending of its acknowledgement."""
 
-    def _handle_event_internal(
-        self: Any,
+    def before(
+        own: Any,
         server: Any,
         sid: str,
         eio_sid: str,
         data: Any,
         namespace: str,
         id: Any,  # noqa: A002  # python-socketio's name
-    ) -> Any:
+    ) -> Handling | None:
         try:
-            handling, data = _begin(telemetry, server, sid, eio_sid, data, namespace, id)
-        except Exception as error:
-            failed("Tracing a Socket.IO event", error)
-            handling = None
-        if handling is None:
-            return original(self, server, sid, eio_sid, data, namespace, id)
-        token = _attach(handling.context)
-        try:
-            return original(self, server, sid, eio_sid, data, namespace, id)
-        except BaseException as error:
-            handling.error = error
-            raise
-        finally:
-            _detach(token)
-            handling.end(telemetry)
+            route = server.__dict__[_ROUTES][telemetry, namespace, data[0]]
+        except (KeyError, TypeError):  # TypeError: a name that is no string
+            route = _find(telemetry, server, namespace, data[0])
+            if route is None:
+                return None
+        route.received(1, None, None)
+        parent, passed = telemetry.carrier.of_event(data)
+        connection = telemetry.connections.get(eio_sid, namespace)
 
-    return _handle_event_internal
+        def attributes() -> dict[str, Any]:
+            found = {**route.attributes, "socketio.sid": sid}
+            if connection is not None:
+                found["socketio.transport"] = connection.transport
+            if id is not None:
+                found["socketio.ack"] = True
+            if route.name is OTHER:
+                found["socketio.event_original"] = data[0][:_LONGEST_NAME]
+            return found
+
+        links = () if connection is None else connection.links
+        handling = Handling(telemetry, route.name, route.space, parent, attributes, links)
+        if passed is not data:
+            handling.arguments = (own, server, sid, eio_sid, passed, namespace, id), {}
+        if telemetry.request_hook is not None:
+            call_hook(telemetry.request_hook, handling.span, route.name, route.space, sid, passed[1:])
+        return handling
+
+    return before
 
 
 def _find(telemetry: Telemetry, server: Any, namespace: str, event: Any) -> _Route | None:
@@ -72,33 +79,3 @@ def _find(telemetry: Telemetry, server: Any, namespace: str, event: Any) -> _Rou
     if name is not OTHER and space is not OTHER:
         server.__dict__.setdefault(_ROUTES, {})[telemetry, namespace, event] = route
     return route
-
-
-def _begin(
-    telemetry: Telemetry, server: Any, sid: str, eio_sid: str, data: Any, namespace: str, ack: Any
-) -> tuple[Handling | None, Any]:
-    try:
-        route = server.__dict__[_ROUTES][telemetry, namespace, data[0]]
-    except (KeyError, TypeError):  # TypeError: a name that is no string
-        route = _find(telemetry, server, namespace, data[0])
-        if route is None:
-            return None, data
-    route.received(1, None, None)
-    parent, passed = telemetry.carrier.of_event(data)
-    connection = telemetry.connections.get(eio_sid, namespace)
-
-    def attributes() -> dict[str, Any]:
-        found = {**route.attributes, "socketio.sid": sid}
-        if connection is not None:
-            found["socketio.transport"] = connection.transport
-        if ack is not None:
-            found["socketio.ack"] = True
-        if route.name is OTHER:
-            found["socketio.event_original"] = data[0][:_LONGEST_NAME]
-        return found
-
-    link = None if connection is None else connection.link
-    handling = Handling(telemetry, route.name, route.space, parent, attributes, link)
-    if telemetry.request_hook is not None:
-        call_hook(telemetry.request_hook, handling.span, route.name, route.space, sid, passed[1:])
-    return handling, passed

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import perf_counter_ns, time_ns
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.status import Status, StatusCode
 
 from ada_otel._diagnostics import failed
+from ada_otel.instrument.socketio._calls import Within
 from ada_otel.instrument.socketio._telemetry import Telemetry
 from ada_otel.pipeline.tracing.span import RecordingSpan
 
 _KEY = context_api.create_key("ada_otel.socketio")
-_attach, _detach = context_api.attach, context_api.detach
+_detach = context_api.detach
 
 
-class Handling:
-    """A handler while it runs; made by :func:`handle`."""
+class Handling(Within):
+    """A handler while it runs, from before it is called until its span has ended."""
 
-    __slots__ = ("accepted", "context", "error", "event", "namespace", "refused", "span", "started")
+    __slots__ = ("error", "event", "namespace", "refused", "span", "started", "telemetry")
 
     def __init__(
         self,
@@ -35,36 +35,48 @@ class Handling:
         namespace: str,
         parent: Context,
         attributes: Callable[[], dict[str, Any]],
-        link: Link | None = None,
+        links: tuple[Link, ...] = (),
     ) -> None:
         self.started = perf_counter_ns()
+        self.telemetry = telemetry
         self.event = event
         self.namespace = namespace
         self.error: BaseException | None = None
         self.refused: str | None = None
-        self.accepted = False
         self.span = span = telemetry.begin(
             f"{event} {namespace}", SpanKind.SERVER, parent, attributes, start_time=time_ns()
         )
-        if link is not None:
-            add_link(span, link)
+        if links:
+            _add_links(span, links)
+        self.arguments = None
         self.context = context = Context(parent)
         dict.__setitem__(context, _SPAN_KEY, span)
         dict.__setitem__(context, _KEY, self)
 
-    def end(self, telemetry: Telemetry) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Note what was raised, and end."""
+        if error is not None:
+            self.error = error
+        _detach(self._token)
+        # It holds this object: without it, there is no cycle that waits for the garbage collector.
+        del self.context
+        self.end()
+
+    def end(self) -> None:
         """Record the duration, and end the span."""
         try:
             span, error = self.span, self.error
             kind = self.refused if error is None else type(error).__qualname__
-            handle = telemetry.duration(self.namespace, self.event, kind)
+            handle = self.telemetry.duration(self.namespace, self.event, kind)
             handle.record((perf_counter_ns() - self.started) / 1e9, None, span.get_span_context())
             if kind is not None and span.is_recording():
-                span.set_attribute("error.type", kind)
                 # To refuse a client is an answer, as 401 is; it is no error of the server.
                 if error is not None and self.refused is None:
-                    span.record_exception(error)
-                    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+                    note_error(span, error)
+                else:
+                    span.set_attribute("error.type", kind)
             span.end()
         except Exception as problem:
             failed("Ending the span of a Socket.IO event", problem)
@@ -76,28 +88,21 @@ def current() -> Handling | None:
     return found if isinstance(found, Handling) else None
 
 
-@contextmanager
-def running(handling: Handling) -> Iterator[None]:
-    """Make its span the current one, and note what is raised; for the ways that are not taken often."""
-    token = _attach(handling.context)
-    try:
-        yield
-    except BaseException as error:
-        handling.error = error
-        raise
-    finally:
-        _detach(token)
+def note_error(span: trace.Span, error: BaseException) -> None:
+    """Record an error as what the span ended with."""
+    if span.is_recording():
+        span.set_attribute("error.type", type(error).__qualname__)
+        span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
 
-def add_link(span: trace.Span, link: Link) -> None:
+def _add_links(span: trace.Span, links: tuple[Link, ...]) -> None:
     """Link a span that has no links yet."""
     if type(span) is RecordingSpan:
-        # What add_link does, but for the cleaning of attributes, of which there are none.
-        links: BoundedList[Link] = BoundedList(span._limits.max_links)
-        links.append(link)
-        span._links = links
+        span.share_links(links)
     elif span.is_recording():
-        span.add_link(link.context)
+        for link in links:
+            span.add_link(link.context)
 
 
 def call_hook(hook: Callable[..., Any], *arguments: Any) -> None:

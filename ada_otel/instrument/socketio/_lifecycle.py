@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
-from ada_otel._diagnostics import failed
+from ada_otel._diagnostics import contained, failed
+from ada_otel.instrument.socketio._calls import Around, Before
 from ada_otel.instrument.socketio._connections import POLLING, WEBSOCKET, Connection
-from ada_otel.instrument.socketio._handling import Handling, call_hook, current, running
+from ada_otel.instrument.socketio._handling import Handling, call_hook, current
 from ada_otel.instrument.socketio._names import OTHER, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
 
@@ -23,140 +25,155 @@ _REASONS = frozenset(
 )
 
 
-def handle_connect(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._handle_connect``."""
+class Connecting(Handling):
+    """A connection while it is being made.
 
-    def _handle_connect(self: Any, eio_sid: str, namespace: str, data: Any) -> Any:
-        namespace = namespace or "/"
+    Attributes:
+        accepted: Whether the app's handler, if there is one, has let it in.
+    """
+
+    __slots__ = ("_asked", "_connection", "_eio_sid", "_server", "accepted")
+
+    def __init__(self, telemetry: Telemetry, server: Any, eio_sid: str, asked: str, auth: Any) -> None:
+        space = namespace_name(server, asked)
+        environ = server.environ.get(eio_sid, {})
+        transport = _transport(server, eio_sid) or POLLING
+        super().__init__(
+            telemetry,
+            "connect",
+            space,
+            telemetry.carrier.of_connection(environ, auth),
+            partial(_connect_attributes, server, space, transport, environ),
+        )
+        span_context = self.span.get_span_context()
+        self.accepted = False
+        self._server = server
+        self._eio_sid = eio_sid
+        self._asked = asked
+        links = (Link(span_context),) if span_context.is_valid else ()
+        self._connection = Connection(space, transport, links)
+        if telemetry.connections.get(eio_sid, asked) is None:
+            telemetry.connections.begin(eio_sid, asked, self._connection)
+
+    def end(self) -> None:
+        """Count it as asked for, and if it was accepted, as an open one; end the span."""
         try:
-            handling, connection = _begin(telemetry, self, eio_sid, namespace, data)
+            self._settle()
         except Exception as error:
-            failed("Tracing a Socket.IO connection", error)
-            return original(self, eio_sid, namespace, data)
-        try:
-            with running(handling):
-                return original(self, eio_sid, namespace, data)
-        finally:
-            _settle(telemetry, self, eio_sid, namespace, handling, connection)
-            handling.end(telemetry)
+            failed("Counting a Socket.IO connection", error)
+        super().end()
 
-    return _handle_connect
-
-
-def trigger_event(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._trigger_event``: what a connect handler answers, and the end of a connection."""
-
-    def _trigger_event(self: Any, event: str, namespace: str, *arguments: Any) -> Any:
-        if event == "connect":
-            return _connect(telemetry, original, self, namespace, arguments)
-        if event == "disconnect":
-            return _disconnect(telemetry, original, self, namespace, arguments)
-        result = original(self, event, namespace, *arguments)
-        if telemetry.response_hook is not None:
-            handling = current()
-            if handling is not None:
-                call_hook(telemetry.response_hook, handling.span, handling.event, handling.namespace, result)
-        return result
-
-    return _trigger_event
-
-
-def _connect(
-    telemetry: Telemetry,
-    original: Callable[..., Any],
-    server: Any,
-    namespace: str,
-    arguments: tuple[Any, ...],
-) -> Any:
-    handling = current()
-    if handling is None or handling.event != "connect":
-        return original(server, "connect", namespace, *arguments)
-    if telemetry.request_hook is not None:
-        sid, passed = arguments[0], list(arguments[1:])
-        call_hook(telemetry.request_hook, handling.span, "connect", handling.namespace, sid, passed)
-    try:
-        result = original(server, "connect", namespace, *arguments)
-    except BaseException as error:
-        if isinstance(error, _refusals()):
-            handling.refused = type(error).__qualname__
-        handling.error = error
-        raise
-    if isinstance(handling.error, TypeError):
-        handling.error = None  # a handler that takes no `auth` is called a second time, without it
-    handling.accepted = result is not False
-    if not handling.accepted:
-        handling.refused = "refused"
-    return result
-
-
-def _disconnect(
-    telemetry: Telemetry,
-    original: Callable[..., Any],
-    server: Any,
-    namespace: str,
-    arguments: tuple[Any, ...],
-) -> Any:
-    try:
-        # A client may send an event of this name, too; it is connected, then.
-        fake = not arguments or server.manager.is_connected(arguments[0], namespace)
-        handling = None if fake else _begin_end(telemetry, server, namespace, arguments)
-    except Exception as error:
-        failed("Tracing the end of a Socket.IO connection", error)
-        handling = None
-    if handling is None:
-        return original(server, "disconnect", namespace, *arguments)
-    try:
-        with running(handling):
-            return original(server, "disconnect", namespace, *arguments)
-    finally:
-        handling.end(telemetry)
-
-
-def _begin(
-    telemetry: Telemetry, server: Any, eio_sid: str, namespace: str, auth: Any
-) -> tuple[Handling, Connection]:
-    space = namespace_name(server, namespace)
-    environ = server.environ.get(eio_sid, {})
-    transport = _transport(server, eio_sid) or POLLING
-    handling = Handling(
-        telemetry,
-        "connect",
-        space,
-        telemetry.carrier.of_connection(environ, auth),
-        partial(_connect_attributes, space, transport, environ),
-    )
-    span_context = handling.span.get_span_context()
-    connection = Connection(space, transport, Link(span_context) if span_context.is_valid else None)
-    if telemetry.connections.get(eio_sid, namespace) is None:
-        telemetry.connections.begin(eio_sid, namespace, connection)
-    return handling, connection
-
-
-def _settle(
-    telemetry: Telemetry,
-    server: Any,
-    eio_sid: str,
-    namespace: str,
-    handling: Handling,
-    connection: Connection,
-) -> None:
-    """Count a connection that was asked for, and if it was accepted, as an open one."""
-    connections = telemetry.connections
-    try:
-        if handling.accepted:
-            connections.activate(
-                eio_sid, namespace, connection, partial(_live_transport, server, eio_sid, namespace)
-            )
+    def _settle(self) -> None:
+        telemetry, connection = self.telemetry, self._connection
+        at = self._eio_sid, self._asked
+        if self.accepted:
+            telemetry.connections.activate(*at, connection, partial(_live_transport, self._server, *at))
             telemetry.asked(connection.namespace, connection.transport, "success", None).add(1)
             return
-        if handling.error is None and handling.refused is None:
-            handling.refused = "not_accepted"  # no such namespace, or connected to it already
-        if connections.get(eio_sid, namespace) is connection:
-            connections.end(eio_sid, namespace)
-        reason = handling.refused or type(handling.error).__qualname__
+        if self.error is None and self.refused is None:
+            self.refused = "not_accepted"  # no such namespace, or connected to it already
+        if telemetry.connections.get(*at) is connection:
+            telemetry.connections.end(*at)
+        reason = self.refused or type(self.error).__qualname__
         telemetry.asked(connection.namespace, connection.transport, "failure", reason).add(1)
-    except Exception as error:
-        failed("Counting a Socket.IO connection", error)
+
+
+class _ConnectHandler(Around):
+    """The app's connect handler within a :class:`Connecting`."""
+
+    __slots__ = ("_connecting",)
+
+    def __init__(self, connecting: Connecting) -> None:
+        super().__init__()
+        self._connecting = connecting
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            if isinstance(error, _refusals()):
+                self._connecting.refused = type(error).__qualname__
+            self._connecting.error = error
+
+    def returned(self, result: Any) -> None:
+        connecting = self._connecting
+        if isinstance(connecting.error, TypeError):
+            connecting.error = None  # a handler that takes no `auth` is called a second time, without it
+        connecting.accepted = result is not False
+        if not connecting.accepted:
+            connecting.refused = "refused"
+
+
+class _EventHandler(Around):
+    """The handler of an event, whose result the response hook gets to see."""
+
+    __slots__ = ("_handling", "_hook")
+
+    def __init__(self, handling: Handling, hook: Callable[..., Any]) -> None:
+        super().__init__()
+        self._handling = handling
+        self._hook = hook
+
+    def returned(self, result: Any) -> None:
+        handling = self._handling
+        call_hook(self._hook, handling.span, handling.event, handling.namespace, result)
+
+
+class _SessionEnd(Around):
+    """The end of an Engine.IO session: whatever a failing handler left behind is not counted on."""
+
+    __slots__ = ("_eio_sid", "_telemetry")
+
+    def __init__(self, telemetry: Telemetry, eio_sid: str) -> None:
+        super().__init__()
+        self._telemetry = telemetry
+        self._eio_sid = eio_sid
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contained("Counting Socket.IO connections"):
+            self._telemetry.connections.end_session(self._eio_sid)
+
+
+def handle_connect(telemetry: Telemetry) -> Before:
+    """Around ``Server._handle_connect``."""
+
+    def before(server: Any, eio_sid: str, namespace: str, data: Any) -> Connecting:
+        return Connecting(telemetry, server, eio_sid, namespace or "/", data)
+
+    return before
+
+
+def handle_session_end(telemetry: Telemetry) -> Before:
+    """Around ``Server._handle_eio_disconnect``."""
+    return lambda _server, eio_sid, *_reason: _SessionEnd(telemetry, eio_sid)
+
+
+def trigger_event(telemetry: Telemetry) -> Before:
+    """Around ``Server._trigger_event``: what a handler answers, and the end of a connection."""
+
+    def before(server: Any, event: str, namespace: str, *arguments: Any) -> Around | None:
+        if event == "disconnect":
+            # A client may send an event of this name, too; it is connected, then.
+            fake = not arguments or server.manager.is_connected(arguments[0], namespace)
+            return None if fake else _begin_end(telemetry, server, namespace, arguments)
+        if event == "connect":
+            connecting = current()
+            if not isinstance(connecting, Connecting):
+                return None
+            if telemetry.request_hook is not None:
+                sid, passed = arguments[0], list(arguments[1:])
+                call_hook(
+                    telemetry.request_hook, connecting.span, "connect", connecting.namespace, sid, passed
+                )
+            return _ConnectHandler(connecting)
+        if telemetry.response_hook is None:
+            return None
+        handling = current()
+        return None if handling is None else _EventHandler(handling, telemetry.response_hook)
+
+    return before
 
 
 def _begin_end(telemetry: Telemetry, server: Any, namespace: str, arguments: tuple[Any, ...]) -> Handling:
@@ -181,17 +198,25 @@ def _begin_end(telemetry: Telemetry, server: Any, namespace: str, arguments: tup
 
     # The app's own call ends the connection within what it is doing.
     parent = context_api.get_current() if reason == _SERVER_DISCONNECT else _EMPTY
-    link = None if connection is None else connection.link
-    return Handling(telemetry, "disconnect", space, parent, with_reason, link)
+    links = () if connection is None else connection.links
+    return Handling(telemetry, "disconnect", space, parent, with_reason, links)
 
 
-def _connect_attributes(space: str, transport: str, environ: dict[str, Any]) -> dict[str, Any]:
+def _connect_attributes(server: Any, space: str, transport: str, environ: dict[str, Any]) -> dict[str, Any]:
     found = {"socketio.namespace": space, "socketio.event": "connect", "socketio.transport": transport}
-    for key, source in (("client.address", "REMOTE_ADDR"), ("user_agent.original", "HTTP_USER_AGENT")):
-        text = environ.get(source)
-        if isinstance(text, str):
-            found[key] = text
-    return found
+    seen = {
+        "client.address": _client_address(server, environ),
+        "user_agent.original": environ.get("HTTP_USER_AGENT"),
+    }
+    return found | {key: text for key, text in seen.items() if isinstance(text, str)}
+
+
+def _client_address(server: Any, environ: dict[str, Any]) -> Any:
+    if not server.is_asyncio_based():
+        return environ.get("REMOTE_ADDR")
+    # Engine.IO's drivers for asyncio put 127.0.0.1 there, whoever it is.
+    client = environ.get("asgi.scope", {}).get("client")
+    return client[0] if client else getattr(environ.get("aiohttp.request"), "remote", None)
 
 
 def _transport(server: Any, eio_sid: str) -> str | None:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from ada_otel.instrument.socketio import _events, _lifecycle, _traffic
+from ada_otel.instrument.socketio._calls import Before, awaited, plain
 from ada_otel.instrument.socketio._connections import UpgradeWatch
 from ada_otel.instrument.socketio._handling import current
 from ada_otel.instrument.socketio._telemetry import Telemetry
 from ada_otel.web.requests import socket_event
 
-_Wrapper = Callable[[Telemetry, Callable[..., Any]], Callable[..., Any]]
-
-#: Methods of ``socketio.Server``. Each is looked up on the class at every call, so that servers that exist
-#: already are traced too.
-_SERVER: dict[str, _Wrapper] = {
+#: Methods of ``socketio.Server`` and ``socketio.AsyncServer``. Each is looked up on the class at every call,
+#: so that servers that exist already are traced too.
+_METHODS: dict[str, Callable[[Telemetry], Before]] = {
     "_handle_connect": _lifecycle.handle_connect,
     "_handle_event_internal": _events.handle_event,
     "_trigger_event": _lifecycle.trigger_event,
     "_handle_ack": _traffic.handle_ack,
     "_handle_eio_message": _traffic.handle_message,
-    "_handle_eio_disconnect": _traffic.handle_session_end,
+    "_handle_eio_disconnect": _lifecycle.handle_session_end,
     "_send_packet": _traffic.send_packet,
     "_send_eio_packet": _traffic.send_part,
     "emit": _traffic.emit,
@@ -38,23 +38,26 @@ class Patches:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self._replaced: list[tuple[Any, str, Any]] = []
-        self._watched: Any = None
+        self._watched: list[Any] = []
 
     def wrap_server(self, module: Any) -> None:
-        """Wrap the methods of ``socketio.Server``.
+        """Wrap the methods of ``socketio.Server`` and ``socketio.AsyncServer``.
 
         Raises:
             AttributeError: This version of python-socketio has no such method; nothing is wrapped.
         """
+        from engineio.async_socket import AsyncSocket
         from engineio.socket import Socket
 
-        server = module.Server
-        originals = {name: getattr(server, name) for name in _SERVER}
-        for name, wrapper in _SERVER.items():
-            self._replace(server, name, wrapper(self._telemetry, originals[name]))
-        self._replace(server, "_handle_connect", _registering(server._handle_connect))
-        Socket.upgraded = UpgradeWatch(self._telemetry.connections)
-        self._watched = Socket
+        servers = (module.Server, module.AsyncServer)
+        originals = [(server, name, getattr(server, name)) for server in servers for name in _METHODS]
+        for server, name, original in originals:
+            self._wrap(server, name, original, _METHODS[name](self._telemetry))
+        for server in servers:
+            self._wrap(server, "_handle_connect", server._handle_connect, _register)
+        for socket in (Socket, AsyncSocket):
+            socket.upgraded = UpgradeWatch(self._telemetry.connections)
+            self._watched.append(socket)
 
     def wrap_flask(self, module: Any) -> None:
         """Wrap ``flask_socketio.SocketIO._handle_event``, which keeps errors to itself.
@@ -75,9 +78,13 @@ class Patches:
         for owner, name, original in reversed(self._replaced):
             setattr(owner, name, original)
         self._replaced.clear()
-        if self._watched is not None:
-            del self._watched.upgraded
-            self._watched = None
+        for socket in self._watched:
+            del socket.upgraded
+        self._watched.clear()
+
+    def _wrap(self, owner: Any, name: str, original: Any, before: Before) -> None:
+        wrap = awaited if inspect.iscoroutinefunction(original) else plain
+        self._replace(owner, name, wrap(before, original))
 
     def _replace(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
         original = getattr(owner, name)
@@ -85,17 +92,12 @@ class Patches:
         setattr(owner, name, functools.wraps(original)(wrapper))
 
 
-def _registering(wrapped: Callable[..., Any]) -> Callable[..., Any]:
+def _register(server: Any, *_arguments: Any) -> None:
     """Hand the wrapped methods to Engine.IO for a server that was made before they were wrapped."""
-
-    def _handle_connect(self: Any, eio_sid: str, namespace: str, data: Any) -> Any:
-        for event, name in _REGISTERED.items():
-            method = getattr(self, name)
-            if self.eio.handlers.get(event) != method:
-                self.eio.on(event, method)
-        return wrapped(self, eio_sid, namespace, data)
-
-    return _handle_connect
+    for event, name in _REGISTERED.items():
+        method = getattr(server, name)
+        if server.eio.handlers.get(event) != method:
+            server.eio.on(event, method)
 
 
 def _noting(handler: Any, *arguments: Any) -> Any:

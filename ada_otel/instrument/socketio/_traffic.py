@@ -4,29 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
-from opentelemetry.trace.status import Status, StatusCode
 
-from ada_otel._diagnostics import failed
+from ada_otel._diagnostics import contained
 from ada_otel.instrument.socketio import _packets
-from ada_otel.instrument.socketio._handling import call_hook
+from ada_otel.instrument.socketio._calls import Around, Before, Within, awaited, plain
+from ada_otel.instrument.socketio._handling import call_hook, note_error
 from ada_otel.instrument.socketio._names import ACKNOWLEDGEMENT, OTHER, emitted_name, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
 
 _EMPTY = Context()
 _LONGEST_ROOM = 100
 _COUNTED = "_ada_otel"
+#: The arguments of ``Server.emit`` by position.
+_EMIT = ("event", "data", "to", "room", "skip_sid", "namespace", "callback", "ignore_queue")
 
 
-def handle_message(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._handle_eio_message``: count the bytes that came in."""
+class _InSpan(Within):
+    """A call within a span of its own."""
 
-    def count(server: Any, eio_sid: str, data: Any) -> None:
+    __slots__ = ("_span",)
+
+    def __init__(self, span: Span, parent: Context) -> None:
+        context = Context(parent)
+        dict.__setitem__(context, _SPAN_KEY, span)
+        super().__init__(context)
+        self._span = span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        with contained("Ending the span of a Socket.IO emit"):
+            if error is not None:
+                note_error(self._span, error)
+            self._span.end()
+
+
+def handle_message(telemetry: Telemetry) -> Before:
+    """Before ``Server._handle_eio_message``: count the bytes that came in."""
+
+    def before(server: Any, eio_sid: str, data: Any) -> None:
+        if not telemetry.on:
+            return
         pending = server._binary_packet.get(eio_sid)
         if pending is not None:
             found = pending.namespace or "/"
@@ -36,48 +62,27 @@ def handle_message(telemetry: Telemetry, original: Callable[..., Any]) -> Callab
             found = OTHER  # msgpack: what is in it is not known before it is decoded
         telemetry.io(namespace_name(server, found), "receive").add(_packets.size(data), None, None)
 
-    def _handle_eio_message(self: Any, eio_sid: str, data: Any) -> Any:
-        if telemetry.on:
-            try:
-                count(self, eio_sid, data)
-            except Exception as error:
-                failed("Counting what came over Socket.IO", error)
-        return original(self, eio_sid, data)
-
-    return _handle_eio_message
+    return before
 
 
-def handle_session_end(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._handle_eio_disconnect``: whatever a failing handler left behind is not counted on."""
+def handle_ack(telemetry: Telemetry) -> Before:
+    """Before ``Server._handle_ack``: count acknowledgements that came in."""
 
-    def _handle_eio_disconnect(self: Any, eio_sid: str, *reason: Any) -> Any:
+    def before(server: Any, _eio_sid: str, namespace: str, *_arguments: Any) -> None:
+        space = namespace_name(server, namespace or "/")
+        telemetry.messages(space, ACKNOWLEDGEMENT, "receive").add(1, None, None)
+
+    return before
+
+
+def send_packet(telemetry: Telemetry) -> Before:
+    """Before ``Server._send_packet``, the way of everything that is sent to one client."""
+
+    def before(server: Any, _eio_sid: str, packet: Any) -> None:
         try:
-            return original(self, eio_sid, *reason)
-        finally:
-            telemetry.connections.end_session(eio_sid)
-
-    return _handle_eio_disconnect
-
-
-def handle_ack(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._handle_ack``: count acknowledgements that came in."""
-
-    def _handle_ack(self: Any, eio_sid: str, namespace: str, *arguments: Any) -> Any:
-        try:
-            space = namespace_name(self, namespace or "/")
-            telemetry.messages(space, ACKNOWLEDGEMENT, "receive").add(1, None, None)
-        except Exception as error:
-            failed("Counting what came over Socket.IO", error)
-        return original(self, eio_sid, namespace, *arguments)
-
-    return _handle_ack
-
-
-def send_packet(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._send_packet``, the way of everything that is sent to one client."""
-
-    def count(server: Any, packet: Any) -> None:
-        encoded = packet.encode()
+            encoded = packet.encode()
+        except Exception:
+            return  # it is the app's data: the call itself raises this
         # It is encoded once more inside, which would cost as much again.
         packet.encode = lambda: encoded
         size = sum(map(_packets.size, encoded)) if isinstance(encoded, list) else _packets.size(encoded)
@@ -90,18 +95,11 @@ def send_packet(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[
         elif kind in _packets.ACKNOWLEDGEMENTS:
             telemetry.messages(space, ACKNOWLEDGEMENT, "transmit").add(1, None, None)
 
-    def _send_packet(self: Any, eio_sid: str, pkt: Any) -> Any:
-        try:
-            count(self, pkt)
-        except Exception as error:
-            _failed_unless_apps(error)
-        return original(self, eio_sid, pkt)
-
-    return _send_packet
+    return before
 
 
-def send_part(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server._send_eio_packet``, the way of what is encoded once and sent to many."""
+def send_part(telemetry: Telemetry) -> Before:
+    """Before ``Server._send_eio_packet``, the way of what is encoded once and sent to many."""
 
     def handles(server: Any, data: Any) -> tuple[Any, int, Any]:
         size = _packets.size(data)
@@ -113,124 +111,88 @@ def send_part(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..
             counted = telemetry.messages(space, emitted_name(_packets.event(data)), "transmit")
         return telemetry.io(space, "transmit"), size, counted
 
-    def _send_eio_packet(self: Any, eio_sid: str, eio_pkt: Any) -> Any:
-        try:
-            found = eio_pkt.__dict__.get(_COUNTED)
-            if found is None:
-                # One packet goes to all recipients: what is known of it stays with it.
-                found = eio_pkt.__dict__[_COUNTED] = handles(self, eio_pkt.data)
-            io, size, counted = found
-            io.add(size, None, None)
-            if counted is not None:
-                counted.add(1, None, None)
-        except Exception as error:
-            failed("Counting what went over Socket.IO", error)
-        return original(self, eio_sid, eio_pkt)
+    def before(server: Any, _eio_sid: str, packet: Any) -> None:
+        found = packet.__dict__.get(_COUNTED)
+        if found is None:
+            # One packet goes to all recipients: what is known of it stays with it.
+            found = packet.__dict__[_COUNTED] = handles(server, packet.data)
+        io, size, counted = found
+        io.add(size, None, None)
+        if counted is not None:
+            counted.add(1, None, None)
 
-    return _send_eio_packet
+    return before
 
 
-def emit(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server.emit``: a producer span within a trace that is recorded."""
+def emit(telemetry: Telemetry) -> Before:
+    """Around ``Server.emit``: a producer span within a trace that is recorded."""
 
-    def traced(
-        server: Any, parent: Context, event: Any, namespace: str, room: Any, data: Any, has_callback: bool
-    ) -> tuple[Any, Context, str]:
-        name, space = emitted_name(event), namespace_name(server, namespace)
-        span = telemetry.begin(
-            f"emit {name} {space}",
-            SpanKind.PRODUCER,
-            parent,
-            partial(_emit_attributes, name, space, room, has_callback),
-        )
-        if telemetry.emit_hook is not None:
-            call_hook(telemetry.emit_hook, span, name, space, data)
-        inner = Context(parent)
-        dict.__setitem__(inner, _SPAN_KEY, span)
-        return span, inner, f"ack {name} {space}"
-
-    def emit(
-        self: Any,
-        event: Any,
-        data: Any = None,
-        to: Any = None,
-        room: Any = None,
-        skip_sid: Any = None,
-        namespace: str | None = None,
-        callback: Any = None,
-        ignore_queue: bool = False,
-    ) -> Any:
+    def before(server: Any, *args: Any, **kwargs: Any) -> _InSpan | None:
         parent = context_api.get_current()
         current: Any = parent.get(_SPAN_KEY)
-        if current is None or not current.is_recording():
-            return original(self, event, data, to, room, skip_sid, namespace, callback, ignore_queue)
-        try:
-            span, inner, ack = traced(
-                self, parent, event, namespace or "/", to or room, data, callback is not None
-            )
-        except Exception as error:
-            failed("Tracing a Socket.IO emit", error)
-            return original(self, event, data, to, room, skip_sid, namespace, callback, ignore_queue)
+        if current is None or not _is_traced(current):
+            return None
+        given = dict(zip(_EMIT, args, strict=False)) | kwargs
+        name, space = emitted_name(given["event"]), namespace_name(server, given.get("namespace") or "/")
+        callback = given.get("callback")
+        room = given.get("to") or given.get("room")
+        attributes = partial(_emit_attributes, name, space, room, callback is not None)
+        span = telemetry.begin(f"emit {name} {space}", SpanKind.PRODUCER, parent, attributes)
+        if telemetry.emit_hook is not None:
+            call_hook(telemetry.emit_hook, span, name, space, given.get("data"))
+        around = _InSpan(span, parent)
         if callback is not None:
-            callback = partial(_acknowledged, telemetry, callback, inner, ack)
-        token = context_api.attach(inner)
-        try:
-            return original(self, event, data, to, room, skip_sid, namespace, callback, ignore_queue)
-        except BaseException as error:
-            _note(span, error)
-            raise
-        finally:
-            context_api.detach(token)
-            span.end()
+            traced = _acknowledging(telemetry, server, callback, around.context, f"ack {name} {space}")
+            position = _EMIT.index("callback")
+            if len(args) > position:
+                args = (*args[:position], traced, *args[position + 1 :])
+            else:
+                kwargs["callback"] = traced
+            around.arguments = (server, *args), kwargs
+        return around
 
-    return emit
+    return before
 
 
-def start_background_task(_telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``Server.start_background_task``: the task runs in the context that it was started in."""
+def start_background_task(_telemetry: Telemetry) -> Before:
+    """Around ``Server.start_background_task``: the task runs in the context that it was started in."""
 
-    def start_background_task(self: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+    def before(server: Any, target: Any, *args: Any, **kwargs: Any) -> Around | None:
         owner = getattr(target, "__self__", None)
+        if owner is server:
+            return None
         context = context_api.get_current()
-        if owner is self or not context:
-            return original(self, target, *args, **kwargs)
-        if owner is self.manager:
+        if owner is server.manager:
             # It listens to the message queue to the end of the process, for all clients.
             context = _EMPTY
-        return original(self, _run, context, target, args, kwargs)
+        if server.is_asyncio_based():
+            return Within(context)  # which asyncio hands on to the task
+        around = Around()
+        around.arguments = (server, _run, context, target, args, kwargs), {}
+        return around
 
-    return start_background_task
+    return before
 
 
 def _run(context: Context, target: Any, args: Any, kwargs: Any) -> Any:
-    token = context_api.attach(context)
-    try:
+    with Within(context):
         return target(*args, **kwargs)
-    finally:
-        context_api.detach(token)
 
 
-def _acknowledged(telemetry: Telemetry, callback: Any, context: Context, name: str, *args: Any) -> Any:
-    """Call an acknowledgement's callback within a span of its own, under that of the emit."""
-    span = telemetry.begin(name, SpanKind.CONSUMER, context, dict)
-    inner = Context(context)
-    dict.__setitem__(inner, _SPAN_KEY, span)
-    token = context_api.attach(inner)
-    try:
-        return callback(*args)
-    except BaseException as error:
-        _note(span, error)
-        raise
-    finally:
-        context_api.detach(token)
-        span.end()
+def _is_traced(span: Span) -> bool:
+    """Whether its trace is recorded; of a background task, the span may have ended by now."""
+    return span.is_recording() or span.get_span_context().trace_flags.sampled
 
 
-def _note(span: Any, error: BaseException) -> None:
-    if span.is_recording():
-        span.set_attribute("error.type", type(error).__qualname__)
-        span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+def _acknowledging(
+    telemetry: Telemetry, server: Any, callback: Any, context: Context, name: str
+) -> Callable[..., Any]:
+    """Give an acknowledgement's callback that runs within a span of its own, under that of the emit."""
+
+    def before(*_arguments: Any, **_named: Any) -> _InSpan:
+        return _InSpan(telemetry.begin(name, SpanKind.CONSUMER, context, dict), context)
+
+    return (awaited if server.is_asyncio_based() else plain)(before, callback)
 
 
 def _emit_attributes(name: str, space: str, room: Any, has_callback: bool) -> dict[str, Any]:
@@ -240,9 +202,3 @@ def _emit_attributes(name: str, space: str, room: Any, has_callback: bool) -> di
     if has_callback:
         found["socketio.ack"] = True
     return found
-
-
-def _failed_unless_apps(error: Exception) -> None:
-    """Leave it to the app's own call to raise what encoding the app's data raises."""
-    if not isinstance(error, (TypeError, ValueError)):
-        failed("Counting what went over Socket.IO", error)

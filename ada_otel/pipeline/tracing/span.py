@@ -169,13 +169,19 @@ class RecordingSpan(Span):
         kept = BoundedAttributes(
             limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length, immutable=True
         )
-        if not isinstance(self._links, BoundedList):
-            self._links = BoundedList(limits.max_links)
-        self._links.append(Link(context=context, attributes=kept))
+        links = self._links
+        if not isinstance(links, BoundedList):
+            self._links = links = BoundedList.from_seq(limits.max_links, links)
+        links.append(Link(context=context, attributes=kept))
 
     def take_links(self, links: Sequence[Link]) -> None:
         """Take the links that were given at the start."""
         self._links = self._new_links(links)
+
+    def share_links(self, links: tuple[Link, ...]) -> None:
+        """Take links without attributes that many spans have; fewer than any limit, but for a limit of 0."""
+        most = self._limits.max_links
+        self._links = BoundedList.from_seq(most, links) if most == 0 else links
 
     def update_name(self, name: str) -> None:
         """Change the span's name."""

@@ -322,3 +322,22 @@ def test_no_spans_when_the_sdk_is_disabled(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s")
     assert not span.is_recording()
+
+
+def test_shared_links_are_not_changed_by_a_span_that_adds_one() -> None:
+    shared = (Link(_OTHER),)
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+    one, two = (tracer.start_span(name) for name in ("one", "two"))
+    for span in (one, two):
+        assert isinstance(span, RecordingSpan)
+        span.share_links(shared)
+    one.add_link(SpanContext(7, 8, False))
+    assert isinstance(one, RecordingSpan) and isinstance(two, RecordingSpan)
+    assert [link.context.span_id for link in one.links] == [6, 8]
+    assert [link.context.span_id for link in two.links] == [6]
+    assert len(shared) == 1
+    limited = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_links=0))
+    none = limited.get_tracer("t").start_span("none")
+    assert isinstance(none, RecordingSpan)
+    none.share_links(shared)
+    assert (len(none.links), none.dropped_links) == (0, 1)
