@@ -41,7 +41,7 @@ def test_databases_and_tables_are_labels_of_one_instance(tmp_path: Path) -> None
     address = f"127.0.0.1:{free_port()}"
     environment = {"ADA_POSTGRESQL_ENDPOINT": "db.example:5432", "ADA_ENVIRONMENT": "test"}
     configs = (BASE, _with_otlp_for_postgresql(tmp_path, address), capture)
-    places = (
+    places: tuple[dict[str, str], ...] = (
         {"postgresql.database.name": "shop"},
         {"postgresql.database.name": "users"},
         {"postgresql.database.name": "shop", "postgresql.table.name": "public.orders"},

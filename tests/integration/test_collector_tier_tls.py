@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
@@ -145,7 +145,7 @@ def test_a_sampler_takes_nothing_without_a_certificate(
 
     def send(channel: Callable[[str, dict[str, str]], grpc.Channel]) -> None:
         with channel(address, files) as opened:
-            TraceServiceStub(opened).Export(request, timeout=10)  # type: ignore[no-untyped-call]
+            TraceServiceStub(opened).Export(request, timeout=10)
 
     with running(program, tmp_path / "sampler", _variables(address, files, own=address), *OVERLAYS):
         for refused in (_plain, _without_certificate):
