@@ -121,8 +121,13 @@ def test_a_dashboard_and_a_page_are_read(tree: Path) -> None:
 
 def test_renaming_an_attribute_of_log_lines_names_the_panels(sources: Sources) -> None:
     renamed = sent_attributes() - {"duration_seconds"} | {"duration_second"}
-    (problem,) = set(check(sources, attributes=renamed).problems) - set(check(sources).problems)
-    assert problem.path == "collector/grafana/dashboards/ada-application-performance.json"
+    found = sorted(set(check(sources, attributes=renamed).problems) - set(check(sources).problems))
+    assert [problem.path for problem in found] == [
+        "collector/grafana/dashboards/ada-application-performance.json",
+        "collector/kibana/ada.ndjson",
+        "collector/kibana/ada.ndjson",
+    ]
+    problem = found[0]
     lines = (REPOSITORY / problem.path).read_text("utf-8").splitlines()
     assert "attributes.duration_seconds:>=" in lines[problem.line - 1]
     assert str(problem).endswith(
@@ -137,11 +142,16 @@ def test_renaming_an_attribute_of_log_lines_names_the_panels(sources: Sources) -
             "logs",
             ("attributes", "exception.type"),
             "attributes.exception.type",
-            {"ada-error-analysis.json": 2},
+            {"ada-error-analysis.json": 2, "ada.ndjson": 2},
         ),
-        ("logs", ("severity_number",), "severity_number", {"ada-error-analysis.json": 1}),
-        ("logs", ("trace_id",), "trace_id", {"ada-error-analysis.json": 1, "ada.yml": 1}),
-        ("traces", ("name",), "name", {"ada.yml": 1}),
+        ("logs", ("severity_number",), "severity_number", {"ada-error-analysis.json": 1, "ada.ndjson": 1}),
+        (
+            "logs",
+            ("trace_id",),
+            "trace_id",
+            {"ada-error-analysis.json": 1, "ada.yml": 1, "ada.ndjson": 4},
+        ),
+        ("traces", ("name",), "name", {"ada.yml": 1, "ada.ndjson": 1}),
     ],
 )
 def test_renaming_a_field_of_documents_names_the_places(

@@ -1,4 +1,4 @@
-"""Fields of documents in Elasticsearch: those that dashboards and data sources ask for, and those that exist.
+"""Fields of documents in Elasticsearch: those that panels and saved searches ask for, and those that exist.
 
 A field exists if the index template maps it. An attribute must also be one that the code of ada-otel names,
 and an attribute of a resource one that Prometheus has as a label, so that both back ends are asked alike.
@@ -23,6 +23,7 @@ from tools.paths import REPOSITORY
 _TEMPLATES = "collector/elasticsearch"
 _DASHBOARDS = "collector/grafana/dashboards"
 _DATA_SOURCES = "collector/grafana/provisioning/datasources"
+_SAVED_SEARCHES = "collector/kibana/ada.ndjson"
 _PROMETHEUS = "collector/prometheus/prometheus.yml"
 #: Parts of the package that read telemetry; the others make it.
 _READERS = frozenset({"analysis", "dashboards", "sentry_bridge", "performance", "probe", "redaction"})
@@ -56,8 +57,8 @@ class Lookup:
 
 
 def lookups(root: Path) -> list[Lookup]:
-    """All fields that dashboards and data sources of a repository ask for."""
-    return [*_of_dashboards(root), *_of_data_sources(root)]
+    """All fields that dashboards, data sources and saved searches of a repository ask for."""
+    return [*_of_dashboards(root), *_of_data_sources(root), *_of_saved_searches(root)]
 
 
 def wrong(root: Path, asked: list[Lookup], sent: frozenset[str] | None = None) -> list[tuple[Lookup, str]]:
@@ -207,3 +208,22 @@ def _of_data_sources(root: Path) -> Iterator[Lookup]:
                 index = settings["index"].replace("*", "app")
                 for field in filter(None, named):
                     yield Lookup(str(field), index, path.relative_to(root).as_posix(), field.line)
+
+
+def _of_saved_searches(root: Path) -> Iterator[Lookup]:
+    lines = [json.loads(line) for line in (root / _SAVED_SEARCHES).read_text(encoding="utf-8").splitlines()]
+    indices = {
+        each["id"]: each["attributes"]["title"].replace("*", "app")
+        for each in lines
+        if each["type"] == "index-pattern"
+    }
+    for number, each in enumerate(lines, 1):
+        if each["type"] == "search":
+            saved = each["attributes"]
+            source = json.loads(saved["kibanaSavedObjectMeta"]["searchSourceJSON"])
+            index = indices[each["references"][0]["id"]]
+            sorted_by = [field for field, _ in saved["sort"]]
+            for field in {*fields_of(source["query"]["query"]), *saved["columns"]}:
+                yield Lookup(field, index, _SAVED_SEARCHES, number)
+            for field in sorted_by:
+                yield Lookup(field, index, _SAVED_SEARCHES, number, counted=True)
