@@ -25,7 +25,7 @@ mkdir -p "$folder"
 chmod 700 "$folder"
 umask 022
 
-for name in app_secret_key elastic_password grafana_password postgres_password redis_password; do
+for name in app_secret_key elastic_password grafana_password kibana_password postgres_password redis_password; do
   file=$folder/$name.txt
   [ -s "$file" ] && continue
   # 24 random bytes in hex; the first letter keeps it from being read as a number.

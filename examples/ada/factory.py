@@ -69,7 +69,10 @@ def _configure_logging(settings: Settings) -> None:
                     ],
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                        structlog.dev.ConsoleRenderer(colors=False),
+                        # Not rich's traceback: it is slow, and shows the values of all locals.
+                        structlog.dev.ConsoleRenderer(
+                            colors=False, exception_formatter=structlog.dev.plain_traceback
+                        ),
                     ],
                 }
             },

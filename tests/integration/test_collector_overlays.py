@@ -17,7 +17,7 @@ import subprocess
 import time
 import urllib.error
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from ada_otel import catalogue
+from tests.support.capture import CAPTURE, captured, overlay, plain, running
 from tests.support.collector import BASE, COLLECTOR, Collector, eventually, get_json
 from tests.support.otlp_sender import counter, post, record, span, trace_id
 from tests.support.ports import free_port
@@ -35,22 +36,12 @@ from tools.stack import Stack
 
 pytestmark = pytest.mark.integration
 
-OVERLAYS = sorted(path.name.split(".")[1] for path in COLLECTOR.glob("otelcol.*.yaml"))
+#: Not in the build of distribution/, whose collector runs here.
+CONTRIB_ONLY = {"postgresql"}
+OVERLAYS = sorted({path.name.split(".")[1] for path in COLLECTOR.glob("otelcol.*.yaml")} - CONTRIB_ONLY)
 GOLDEN = Path(__file__).parent / "golden"
 HMAC_KEY = "a key of the tests, 32 bytes or more"
 SHOP = {"service.name": "shop", "service.instance.id": "worker-1", "deployment.environment.name": "staging"}
-
-CAPTURE = """
-exporters:
-  file/traces: {path: "FOLDER/traces.json", flush_interval: 100ms}
-  file/logs: {path: "FOLDER/logs.json", flush_interval: 100ms}
-  file/metrics: {path: "FOLDER/metrics.json", flush_interval: 100ms}
-service:
-  pipelines:
-    traces/queue: {exporters: [file/traces]}
-    logs/queue: {exporters: [file/logs]}
-    metrics/queue: {exporters: [file/metrics]}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -81,47 +72,10 @@ def needed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "ADA_OTLP_TOKEN_FILE": str(folder / "token"),
         "ADA_TLS_CERT_FILE": str(folder / "cert.pem"),
         "ADA_TLS_KEY_FILE": str(folder / "key.pem"),
+        "ADA_TIER_CA_FILE": str(folder / "cert.pem"),
+        "ADA_TIER_CERT_FILE": str(folder / "cert.pem"),
+        "ADA_TIER_KEY_FILE": str(folder / "key.pem"),
     }
-
-
-def _overlay(name: str) -> Path:
-    return COLLECTOR / f"otelcol.{name}.yaml"
-
-
-@contextmanager
-def _running(program: Path, folder: Path, environment: dict[str, str], *overlays: str) -> Iterator[Collector]:
-    """The base with overlays, and the capture unless a back end is given."""
-    folder.mkdir(exist_ok=True)
-    capture = folder / "capture.yaml"
-    capture.write_text(CAPTURE.replace("FOLDER", str(folder)))
-    given = {"ADA_ELASTICSEARCH_ENDPOINT", "ADA_PROMETHEUS_OTLP_ENDPOINT"} & set(environment)
-    configs = (BASE, *(_overlay(name) for name in overlays), *(() if given else (capture,)))
-    with Collector(program, folder, environment, configs) as collector:
-        yield collector
-
-
-def _captured(folder: Path, kind: str) -> list[dict[str, Any]]:
-    """All spans, log records or metrics in the capture so far, each with its resource's attributes."""
-    outer, scope, inner = {
-        "traces": ("resourceSpans", "scopeSpans", "spans"),
-        "logs": ("resourceLogs", "scopeLogs", "logRecords"),
-        "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
-    }[kind]
-    found = []
-    for line in (folder / f"{kind}.json").read_text(encoding="utf-8").splitlines():
-        try:
-            blocks = json.loads(line)[outer]
-        except json.JSONDecodeError:
-            break  # the last line, which is being written
-        for block in blocks:
-            for each in block[scope]:
-                resource = _plain(block["resource"].get("attributes", []))
-                found += [{**item, "resource": resource} for item in each[inner]]
-    return found
-
-
-def _plain(attributes: list[dict[str, Any]]) -> dict[str, Any]:
-    return {pair["key"]: next(iter(pair["value"].values())) for pair in attributes}
 
 
 # -- All of them --------------------------------------------------------------------------------------------
@@ -140,14 +94,14 @@ def _print_config(program: Path, environment: dict[str, str], *configs: Path) ->
     [
         pytest.param([], id="base"),
         pytest.param(["tail_sampling", "redaction", "sentry", "issues"], id="single"),
-        pytest.param(["load_balancing", "secure", "redaction", "environments"], id="two_tiers"),
+        pytest.param(["load_balancing", "tier_tls", "secure", "redaction", "environments"], id="two_tiers"),
     ],
 )
 def test_the_merged_configuration_is_the_golden_one(
     program: Path, needed: dict[str, str], overlays: list[str], request: pytest.FixtureRequest
 ) -> None:
     fixed = {name: "/secret" if name.endswith("_FILE") else value for name, value in needed.items()}
-    merged = _print_config(program, fixed, BASE, *(_overlay(name) for name in overlays))
+    merged = _print_config(program, fixed, BASE, *(overlay(name) for name in overlays))
     golden = GOLDEN / f"otelcol.{request.node.callspec.id}.yaml"
     if os.environ.get("ADA_GOLDEN") == "write":
         golden.parent.mkdir(exist_ok=True)
@@ -165,16 +119,16 @@ def test_the_merged_configuration_is_the_golden_one(
             ],
             id="single",
         ),
-        pytest.param(["dev", "load_balancing", "environments"], id="two_tiers"),
+        pytest.param(["dev", "load_balancing", "tier_tls", "environments"], id="two_tiers"),
     ],
 )
 def test_no_overlay_logs_a_deprecation_or_an_error_at_start(
     program: Path, needed: dict[str, str], tmp_path: Path, overlays: list[str]
 ) -> None:
     if "load_balancing" not in overlays:
-        assert set(overlays) == set(OVERLAYS) - {"load_balancing"}
+        assert set(overlays) == set(OVERLAYS) - {"load_balancing", "tier_tls"}
     ports = {"ADA_SAMPLER_ENDPOINT": f"127.0.0.1:{free_port()}", "ADA_REDIS_INTERVAL": "1h"}
-    with _running(program, tmp_path, {**needed, **ports}, *overlays) as collector:
+    with running(program, tmp_path, {**needed, **ports}, *overlays) as collector:
         text = collector.log.read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     assert [
@@ -229,19 +183,19 @@ def test_tail_sampling_keeps_errors_and_slow_traces_and_a_share_and_span_metrics
         f'exporters: {{file/spans: {{path: "{tmp_path}/spans.json", flush_interval: 100ms}}}}\n'
         "service: {pipelines: {metrics/spans: {exporters: [file/spans]}}}\n"
     )
-    configs = (BASE, _overlay("tail_sampling"), tmp_path / "capture.yaml", spanmetrics)
+    configs = (BASE, overlay("tail_sampling"), tmp_path / "capture.yaml", spanmetrics)
     (tmp_path / "capture.yaml").write_text(CAPTURE.replace("FOLDER", str(tmp_path)))
     with Collector(program, tmp_path, QUICK, configs) as collector:
         post(collector.http, "traces", spans, SHOP)
-        eventually("a decision", lambda: _captured(tmp_path, "traces"))
+        eventually("a decision", lambda: captured(tmp_path, "traces"))
         _settled([tmp_path], 1.5)
         late = next(iter(ids["error"]))
         post(collector.http, "traces", [span(late, "late")], SHOP)
         eventually(
-            "a late span", lambda: [s for s in _captured(tmp_path, "traces") if s["name"] == "late"], 10
+            "a late span", lambda: [s for s in captured(tmp_path, "traces") if s["name"] == "late"], 10
         )
         calls = eventually("span metrics", lambda: _calls(tmp_path / "spans.json", len(spans) + 1), 10)
-    kept = [found for found in _captured(tmp_path, "traces") if found["name"] != "late"]
+    kept = [found for found in captured(tmp_path, "traces") if found["name"] != "late"]
     kept_ids = {found["traceId"] for found in kept}
     assert ids["error"] <= kept_ids
     assert ids["slow"] <= kept_ids
@@ -269,11 +223,11 @@ def _calls(path: Path, expected: int) -> int:
 
 def test_a_normal_stop_decides_on_the_traces_that_wait(program: Path, tmp_path: Path) -> None:
     spans, ids = _traces(0)
-    with _running(program, tmp_path, {"ADA_TAIL_DECISION_WAIT": "60s"}, "tail_sampling") as collector:
+    with running(program, tmp_path, {"ADA_TAIL_DECISION_WAIT": "60s"}, "tail_sampling") as collector:
         post(collector.http, "traces", spans, SHOP)
         time.sleep(0.5)
         assert collector.stop() < 30
-    assert {found["traceId"] for found in _captured(tmp_path, "traces")} == ids["error"] | ids["slow"]
+    assert {found["traceId"] for found in captured(tmp_path, "traces")} == ids["error"] | ids["slow"]
 
 
 def test_with_two_gateways_and_two_samplers_no_trace_is_split(program: Path, tmp_path: Path) -> None:
@@ -284,11 +238,11 @@ def test_with_two_gateways_and_two_samplers_no_trace_is_split(program: Path, tmp
     with ExitStack() as stack:
         for folder, address in zip(folders, addresses, strict=True):
             stack.enter_context(
-                _running(program, folder, {**tier, "ADA_SAMPLER_ENDPOINT": address}, "load_balancing")
+                running(program, folder, {**tier, "ADA_SAMPLER_ENDPOINT": address}, "load_balancing")
             )
         gateways = [
             stack.enter_context(
-                _running(
+                running(
                     program,
                     tmp_path / f"gateway-{number}",
                     {**tier, "ADA_SAMPLER_ENDPOINT": f"127.0.0.1:{free_port()}"},
@@ -301,15 +255,15 @@ def test_with_two_gateways_and_two_samplers_no_trace_is_split(program: Path, tmp
         for number, gateway in enumerate(gateways):
             for start in range(number, len(spans), 200):
                 post(gateway.http, "traces", spans[start : start + 200 : 2], SHOP)
-        eventually("both samplers have decided", lambda: all(_captured(each, "traces") for each in folders))
+        eventually("both samplers have decided", lambda: all(captured(each, "traces") for each in folders))
         _settled(folders)
-    found = [_captured(folder, "traces") for folder in folders]
+    found = [captured(folder, "traces") for folder in folders]
     kept = [{each["traceId"] for each in spans_of_one} for spans_of_one in found]
     assert kept[0] & kept[1] == set()
     assert ids["error"] | ids["slow"] <= kept[0] | kept[1]
     assert [len(spans_of_one) for spans_of_one in found] == [2 * len(each) for each in kept]
     assert 40 <= len((kept[0] | kept[1]) & ids["plain"]) <= 110  # 25 % of 300
-    assert _captured(tmp_path / "gateway-0", "traces") == []
+    assert captured(tmp_path / "gateway-0", "traces") == []
 
 
 # -- Receivers ----------------------------------------------------------------------------------------------
@@ -317,7 +271,7 @@ def test_with_two_gateways_and_two_samplers_no_trace_is_split(program: Path, tmp
 
 def test_tls_and_token_are_asked_for(program: Path, needed: dict[str, str], tmp_path: Path) -> None:
     trusted = ssl.create_default_context(cafile=needed["ADA_TLS_CERT_FILE"])
-    with _running(program, tmp_path, needed, "secure") as collector:
+    with running(program, tmp_path, needed, "secure") as collector:
         with pytest.raises((urllib.error.HTTPError, OSError)):  # plain HTTP to a TLS port: 400 or a reset
             post(collector.http, "logs", [record("plain")], SHOP)
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -327,8 +281,8 @@ def test_tls_and_token_are_asked_for(program: Path, needed: dict[str, str], tmp_
             post(collector.http, "logs", [record("wrong token")], SHOP, tls=trusted, token="other")
         assert refused.value.code == 401
         post(collector.http, "logs", [record("good")], SHOP, tls=trusted, token="token-of-the-tests")
-        eventually("the log line", lambda: _captured(tmp_path, "logs"))
-    assert [found["body"]["stringValue"] for found in _captured(tmp_path, "logs")] == ["good"]
+        eventually("the log line", lambda: captured(tmp_path, "logs"))
+    assert [found["body"]["stringValue"] for found in captured(tmp_path, "logs")] == ["good"]
 
 
 # -- Redaction ----------------------------------------------------------------------------------------------
@@ -346,34 +300,34 @@ def test_redaction_finds_keys_and_values_in_all_three_signals(
 ) -> None:
     secret = {"user.password": "hunter2", "note": f"paid with {CARD} today", "harmless": "1234 items"}
     counts = {"gen_ai.token.type": "input", "gen_ai.usage.input_tokens": 17}
-    with _running(program, tmp_path, needed, "redaction") as collector:
+    with running(program, tmp_path, needed, "redaction") as collector:
         post(collector.http, "traces", [span(trace_id(), "pay", values={**secret, **counts})], SHOP)
         post(collector.http, "logs", [record(f"key {KEY} used", values=secret)], SHOP)
         post(collector.http, "metrics", [counter("sales", 3, secret)], SHOP)
         for kind in ("traces", "logs", "metrics"):
-            eventually(kind, partial(_captured, tmp_path, kind))
-        (found,) = _captured(tmp_path, "traces")
-        (line,) = _captured(tmp_path, "logs")
-        (metric,) = _captured(tmp_path, "metrics")
+            eventually(kind, partial(captured, tmp_path, kind))
+        (found,) = captured(tmp_path, "traces")
+        (line,) = captured(tmp_path, "logs")
+        (metric,) = captured(tmp_path, "metrics")
     redacted = {
         "user.password": _digest("hunter2"),
         "note": f"paid with {_digest(CARD)} today",
         "harmless": "1234 items",
     }
-    assert _plain(found["attributes"]) == {
+    assert plain(found["attributes"]) == {
         **redacted,
         "gen_ai.token.type": "input",
         "gen_ai.usage.input_tokens": "17",
     }
     assert line["body"]["stringValue"] == f"key {_digest(KEY)} used"
-    assert _plain(line["attributes"]) == redacted
-    assert _plain(metric["sum"]["dataPoints"][0]["attributes"]) == redacted
+    assert plain(line["attributes"]) == redacted
+    assert plain(metric["sum"]["dataPoints"][0]["attributes"]) == redacted
     for leak in ("hunter2", CARD, KEY):
         assert leak not in collector.log.read_text(encoding="utf-8")
 
 
 def test_without_a_key_it_does_not_start(program: Path, needed: dict[str, str]) -> None:
-    command = [str(program), "validate", f"--config={BASE}", f"--config={_overlay('redaction')}"]
+    command = [str(program), "validate", f"--config={BASE}", f"--config={overlay('redaction')}"]
     for key in ("", "too short"):
         env = {"PATH": os.environ["PATH"], **needed, "ADA_REDACTION_HMAC_KEY": key}
         result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -385,7 +339,7 @@ def test_without_a_key_it_does_not_start(program: Path, needed: dict[str, str]) 
 
 
 def test_the_dev_overlay_shows_all_three_signals(program: Path, tmp_path: Path) -> None:
-    with _running(program, tmp_path, {}, "dev") as collector:
+    with running(program, tmp_path, {}, "dev") as collector:
         post(collector.http, "traces", [span(trace_id(), "GET /dev")], SHOP)
         post(collector.http, "logs", [record("a line to look at")], SHOP)
         post(collector.http, "metrics", [counter("dev.count", 3)], SHOP)
@@ -409,12 +363,12 @@ def test_host_metrics_are_those_of_the_catalogue(program: Path, tmp_path: Path) 
         for metric in catalogue.METRICS
         if metric.name.startswith("system.")
     }
-    with _running(program, tmp_path, environment, "host_metrics"):
+    with running(program, tmp_path, environment, "host_metrics"):
         found = eventually(
             "all metrics",
             lambda: (
                 seen
-                if set(seen := {m["name"]: m for m in _captured(tmp_path, "metrics")}) >= set(expected)
+                if set(seen := {m["name"]: m for m in captured(tmp_path, "metrics")}) >= set(expected)
                 else {}
             ),
             15,
@@ -426,7 +380,7 @@ def test_host_metrics_are_those_of_the_catalogue(program: Path, tmp_path: Path) 
         (points,) = (
             metric[shape]["dataPoints"] for shape in ("sum", "gauge", "histogram") if shape in metric
         )
-        series = [_plain(point.get("attributes", [])) for point in points]
+        series = [plain(point.get("attributes", [])) for point in points]
         assert len({json.dumps(each, sort_keys=True) for each in series}) == len(series), name
         for each in series:
             assert set(each) == set(expected[name]), name
@@ -474,7 +428,7 @@ def test_the_redis_rules_find_their_metrics_in_prometheus(
     connection.close()
     environment_label = f'deployment_environment_name="test-{redis}"'
     rules = (COLLECTOR / "prometheus" / "rules" / "infrastructure.yml").read_text(encoding="utf-8")
-    with _running(program, tmp_path, environment, "redis"):
+    with running(program, tmp_path, environment, "redis"):
         for name in ("redis_memory_used_bytes", "redis_maxmemory_bytes", "redis_keys_evicted_total"):
             assert name in rules
             (series,) = eventually(name, partial(_query, stack, f"{name}{{{environment_label}}}"), 15)
@@ -507,7 +461,7 @@ def test_each_environment_has_its_data_streams(program: Path, tmp_path: Path, st
         "x" * 200: "x" * 60,
         "": "app",
     }
-    with _running(program, tmp_path, environment, "environments") as collector:
+    with running(program, tmp_path, environment, "environments") as collector:
         for name in names:
             resource = {"service.name": mark, **({"deployment.environment.name": name} if name else {})}
             post(collector.http, "logs", [record("by environment")], resource)
@@ -533,7 +487,7 @@ def test_what_is_sent_twice_is_stored_once(program: Path, tmp_path: Path, stack:
     events = [{"name": "a", "timeUnixNano": str(at)}, {"name": "a", "timeUnixNano": str(at + 1)}]
     spans = [{**span(mark, "GET /twice"), "events": events} for _ in range(10)]
     query = f'resource.attributes.service.name:"{mark}"'
-    with _running(program, tmp_path, environment) as collector:
+    with running(program, tmp_path, environment) as collector:
         for _ in range(3):
             post(collector.http, "logs", lines, resource)
             post(collector.http, "traces", spans, resource)

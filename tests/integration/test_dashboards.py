@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tools.dashboard_render.queries import Result, Source, Span
-from tools.demo.app import running_app
+from tools.demo.app import get_json, running_app
 from tools.demo.arrivals import BackEnds, wait_for
 from tools.paths import REPOSITORY
 from tools.stack import Stack
@@ -60,7 +61,8 @@ def driven(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Driven:
         report = {name: once[name] + load[name] for name in ("requests_total", "requests")}
         sent = first["requests_total"] + report["requests_total"]
         wait_for(back_ends.request_counts, lambda found: sum(found.values()) == sent)
-        time.sleep(2.5)
+        # Rates need two scrapes of the collector in the span, which come every 15 seconds.
+        time.sleep(max(2.5, start + 33 - time.time()))
         end = time.time()
     variables = {"service": service, "slow": "0.2"}
     source = Source(stack.url("prometheus"), stack.url("elasticsearch"), variables)
@@ -112,6 +114,24 @@ def test_annotations_can_be_asked_for(driven: Driven) -> None:
         deploys, alerts = document["annotations"]["list"]
         assert driven.source.run({**deploys, "refId": "A"}, driven.span).series, "the first start is one"
         driven.source.run({**alerts, "refId": "A"}, driven.span)
+
+
+def test_kibanas_saved_searches_find_what_was_driven(driven: Driven) -> None:
+    lines = (REPOSITORY / "collector" / "kibana" / "ada.ndjson").read_text(encoding="utf-8").splitlines()
+    objects = [json.loads(line) for line in lines]
+    patterns = {each["id"]: each["attributes"]["title"] for each in objects if each["type"] != "search"}
+    service = f'resource.attributes.service.name:"{driven.source.variables["service"]}"'
+    counts = {}
+    for each in objects:
+        if each["type"] == "search":
+            source = json.loads(each["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
+            # The app's slow page is quicker in tests.
+            query = source["query"]["query"].replace("duration_seconds:>=2", "duration_seconds:>=0.2")
+            words = urllib.parse.urlencode({"q": f"({query}) AND {service}"})
+            index = patterns[each["references"][0]["id"]]
+            counts[each["id"]] = get_json(f"{driven.source.elasticsearch}/{index}/_count?{words}")["count"]
+    assert len(counts) >= 5
+    assert {name for name, count in counts.items() if not count} == set()
 
 
 def _value(results: list[Result]) -> float:

@@ -20,6 +20,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from sentry_relay.processing import StoreNormalizer
 
+from tests.drills.report import LONG, figures
 from tools.demo.app import get_json, running_app
 from tools.errors import ToolError
 from tools.stack import Stack, free_ports
@@ -28,7 +29,7 @@ from tools.stack.servers import bugsink
 
 pytestmark = pytest.mark.integration
 
-OUTAGE_SECONDS = 60 if os.environ.get("ADA_DRILL_LONG") == "1" else 20
+OUTAGE_SECONDS = 120 if LONG else 20
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +265,16 @@ def test_an_outage_of_sentry_with_the_collector_killed_in_it_loses_none(stack: S
     assert wanted["the same text"] == 40
     eventually("all errors", lambda: sum(_values(issues).values()) >= len(sent.texts), 120)
     time.sleep(3)  # for one that would come twice
-    assert _values(issues) == wanted
+    found = _values(issues)
+    figures(
+        "sentry away, issues, SIGKILL",
+        outage_s=OUTAGE_SECONDS,
+        sent=len(sent.texts),
+        found=sum(found.values()),
+        lost=sum((wanted - found).values()),
+        duplicates=sum((found - wanted).values()),
+    )
+    assert found == wanted
     events = _drilled(issues)
     assert len({event["event_id"] for event in events}) == len(sent.texts)
     for event in events:

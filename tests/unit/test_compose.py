@@ -137,7 +137,7 @@ def test_every_named_volume_network_and_secret_is_declared_and_used() -> None:
 
 def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 8
+    assert len(ports) == 9
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
@@ -186,6 +186,19 @@ def test_what_a_service_waits_for_can_come_about() -> None:
                 assert SERVICES[other]["restart"] == "no", (name, other)
 
 
+def test_what_starts_without_a_profile_waits_for_nothing_that_needs_one() -> None:
+    optional = {name for name, service in SERVICES.items() if service.get("profiles")}
+    assert optional == {"kibana-password", "kibana", "kibana-init"}
+    assert {profile for name in optional for profile in SERVICES[name]["profiles"]} == {"kibana"}
+    for name in set(SERVICES) - optional:
+        assert optional.isdisjoint(SERVICES[name].get("depends_on", {})), name
+
+
+def test_kibana_is_of_the_version_of_elasticsearch() -> None:
+    version = SERVICES["elasticsearch"]["image"].split(":", 1)[1]
+    assert SERVICES["kibana"]["image"] == f"docker.elastic.co/kibana/kibana:{version}"
+
+
 def _addresses() -> set[str]:
     """Host names in the files that the containers read, and in their environment."""
     found = set()
@@ -224,6 +237,9 @@ def test_two_services_that_talk_share_a_network() -> None:
         ("grafana", "prometheus"),
         ("grafana", "elasticsearch"),
         ("elasticsearch-init", "elasticsearch"),
+        ("kibana-password", "elasticsearch"),
+        ("kibana", "elasticsearch"),
+        ("kibana-init", "kibana"),
     ):
         shared = set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"])
         assert any(COMPOSE["networks"][network].get("internal") for network in shared), (one, other)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from ada_otel.catalogue import METRICS, Attribute, Metric
 from tools.drift import __main__ as command
 from tools.drift import alerts_page
 from tools.drift.check import Problem, check
+from tools.drift.documents import fields_of, sent_attributes
 from tools.drift.expressions import parse, result_labels, selectors
 from tools.drift.sources import Sources, is_promql, read
 from tools.paths import REPOSITORY
@@ -114,6 +117,91 @@ def test_a_dashboard_and_a_page_are_read(tree: Path) -> None:
         ("collector/grafana/dashboards/new.json", 5, "deployment_environment"),
         ("docs/new.md", 3, "ada_upload_total"),
     ]
+
+
+def test_renaming_an_attribute_of_log_lines_names_the_panels(sources: Sources) -> None:
+    renamed = sent_attributes() - {"duration_seconds"} | {"duration_second"}
+    found = sorted(set(check(sources, attributes=renamed).problems) - set(check(sources).problems))
+    assert [problem.path for problem in found] == [
+        "collector/grafana/dashboards/ada-application-performance.json",
+        "collector/kibana/ada.ndjson",
+        "collector/kibana/ada.ndjson",
+    ]
+    problem = found[0]
+    lines = (REPOSITORY / problem.path).read_text("utf-8").splitlines()
+    assert "attributes.duration_seconds:>=" in lines[problem.line - 1]
+    assert str(problem).endswith(
+        "no attribute duration_seconds in what ada_otel sends; nearest: duration_second"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "field", "places"),
+    [
+        (
+            "logs",
+            ("attributes", "exception.type"),
+            "attributes.exception.type",
+            {"ada-error-analysis.json": 2, "ada.ndjson": 2},
+        ),
+        ("logs", ("severity_number",), "severity_number", {"ada-error-analysis.json": 1, "ada.ndjson": 1}),
+        (
+            "logs",
+            ("trace_id",),
+            "trace_id",
+            {"ada-error-analysis.json": 1, "ada.yml": 1, "ada.ndjson": 4},
+        ),
+        ("traces", ("name",), "name", {"ada.yml": 1, "ada.ndjson": 1}),
+    ],
+)
+def test_renaming_a_field_of_documents_names_the_places(
+    tree: Path, kind: str, path: tuple[str, ...], field: str, places: dict[str, int]
+) -> None:
+    before = set(check(read(tree)).problems)
+    file = tree / f"collector/elasticsearch/ada-{kind}.json"
+    template = json.loads(file.read_text("utf-8"))
+    inner = template["template"]["mappings"]["properties"]
+    for part in path[:-1]:
+        inner = inner[part]["properties"]
+    inner["renamed"] = inner.pop(path[-1])
+    file.write_text(json.dumps(template))
+    found = set(check(read(tree)).problems) - before
+    assert {problem.name for problem in found} == {field}
+    assert Counter(Path(problem.path).name for problem in found) == places
+
+
+def test_a_resource_attribute_that_is_no_label_is_named(tree: Path) -> None:
+    before = set(check(read(tree)).problems)
+    file = tree / "collector/prometheus/prometheus.yml"
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("- deployment.environment.name", "- deployment.environment"))
+    found = set(check(read(tree)).problems) - before
+    assert {problem.name for problem in found} == {"resource.attributes.deployment.environment.name"}
+    assert Counter(Path(problem.path).name for problem in found) == {
+        "ada-application-performance.json": 1,
+        "ada-error-analysis.json": 3,
+    }
+
+
+def test_counting_documents_by_text_is_named(tree: Path) -> None:
+    before = set(check(read(tree)).problems)
+    panels = tree / "collector/grafana/dashboards/ada-error-analysis.json"
+    panels.write_text(panels.read_text("utf-8").replace('"field": "scope.name"', '"field": "body.text"'))
+    (problem,) = set(check(read(tree)).problems) - before
+    assert "take its .keyword" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("lucene", "fields"),
+    [
+        ("*:* AND NOT _exists_:a.b", ["a.b"]),
+        ("a.b:/${service:regex}/ OR c:$d", ["a.b", "c"]),
+        ('a:"b:c d" AND e-f:>=3 AND (g:[1 TO 2] OR h_i:x\\:y)', ["a", "e-f", "g", "h_i"]),
+        ("@timestamp:>now-1d plain words", ["@timestamp"]),
+    ],
+)
+def test_the_fields_of_a_lucene_query(lucene: str, fields: list[str]) -> None:
+    assert fields_of(lucene) == fields
 
 
 def test_templates_routes_and_inhibitions_are_read(tree: Path) -> None:

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in findings.used_after_all:
         say(f"tools/drift/unused.py: {name} is used after all; take it out of the list")
     wrong = len(findings.problems) + len(findings.unused) + len(findings.used_after_all)
-    say(f"{findings.checked} expressions checked, {wrong} problems")
+    say(f"{findings.checked} expressions and fields checked, {wrong} problems")
     return 1 if wrong else 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ada_otel import catalogue
 from ada_otel.catalogue import Metric, prometheus_series
+from tools.drift.documents import lookups, wrong
 from tools.drift.expressions import groupings, parse, result_labels, selectors
 from tools.drift.known import Names, names
 from tools.drift.sources import Expression, Rule, Sources, load_yaml
@@ -52,7 +53,7 @@ class Findings:
         problems: Wrong names, by place.
         unused: Metrics of the catalogue that nothing uses, and that are not listed as such.
         used_after_all: Metrics that are listed as unused, and are used.
-        checked: How many expressions were read.
+        checked: How many expressions, and fields of documents, were read.
     """
 
     problems: tuple[Problem, ...]
@@ -61,12 +62,17 @@ class Findings:
     checked: int
 
 
-def check(sources: Sources, metrics: Iterable[Metric] = catalogue.METRICS) -> Findings:
+def check(
+    sources: Sources,
+    metrics: Iterable[Metric] = catalogue.METRICS,
+    attributes: frozenset[str] | None = None,
+) -> Findings:
     """Check all that a repository's files use.
 
     Args:
         sources: What they use, from :func:`tools.drift.sources.read`.
         metrics: The catalogue.
+        attributes: Of log records and spans; by default, those that the package's code names.
     """
     rows = list(metrics)
     root, all_rules, others = sources.root, sources.rules, sources.others
@@ -80,12 +86,14 @@ def check(sources: Sources, metrics: Iterable[Metric] = catalogue.METRICS) -> Fi
     for rule in all_rules:
         found |= _in_templates(rule, known)
     found |= _in_alertmanager(root, all_rules, known)
+    asked = lookups(root)
+    found |= {Problem(at.path, at.line, at.field, text) for at, text in wrong(root, asked, attributes)}
     unused = {row.name for row in rows if not used & {*prometheus_series(row), *_base(row)}}
     return Findings(
         tuple(sorted(found)),
         tuple(sorted(unused - set(UNUSED))),
         tuple(sorted(set(UNUSED) - unused)),
-        len(all_rules) + len(others),
+        len(all_rules) + len(others) + len(asked),
     )
 
 

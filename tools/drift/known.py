@@ -74,15 +74,16 @@ class Names:
 
     def nearest(self, name: str) -> str:
         """The name of a series that is spelt most like ``name``; empty if none is like it."""
-        return _closest(name, frozenset(self.series))
+        return closest(name, frozenset(self.series))
 
     def nearest_label(self, label: str, among: Iterable[str]) -> str:
         """The label that is spelt most like ``label``; empty if none is like it."""
-        return _closest(label, frozenset(among))
+        return closest(label, frozenset(among))
 
 
 @lru_cache(maxsize=1024)
-def _closest(name: str, among: frozenset[str]) -> str:
+def closest(name: str, among: frozenset[str]) -> str:
+    """The one of ``among`` that is spelt most like ``name``; empty if none is like it."""
     return next(iter(difflib.get_close_matches(name, sorted(among), 1, 0.6)), "")
 
 
