@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 #: Telemetry variables of whoever runs the tests must not reach the programs under test.
 _FOREIGN = ("OTEL_", "ADA_", "APP_VERSION", "SENTRY_DSN", "SLACK_WEBHOOK_URL", "PYTHONPATH")
 
-LAUNCHER = str(Path(sysconfig.get_path("scripts")) / "opentelemetry-instrument")
+_SCRIPTS = Path(sysconfig.get_path("scripts"))
+LAUNCHER = str(_SCRIPTS / "opentelemetry-instrument")
+#: The launcher of ours, with its first argument.
+OWN_LAUNCHER = (str(_SCRIPTS / "ada-otel"), "run")
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -25,7 +28,7 @@ def run_program(
     source: str,
     folder: Path,
     *,
-    launcher: bool = False,
+    launcher: bool | Sequence[str] = False,
     environment: Mapping[str, str] | None = None,
     timeout: float = 60,
 ) -> subprocess.CompletedProcess[str]:
@@ -34,7 +37,7 @@ def run_program(
     Args:
         source: The program.
         folder: Where it runs.
-        launcher: Whether ``opentelemetry-instrument`` starts it.
+        launcher: Whether ``opentelemetry-instrument`` starts it, or what else does.
         environment: Variables to add.
         timeout: Seconds until it is ended and the test fails.
     """
@@ -42,7 +45,7 @@ def run_program(
     program.write_text(source)
     command = [sys.executable, str(program)]
     if launcher:
-        command = [LAUNCHER, *command]
+        command = [*([LAUNCHER] if launcher is True else launcher), *command]
     return subprocess.run(
         command,
         cwd=folder,

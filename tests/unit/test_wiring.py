@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.otlp_receiver import Received, otlp_receiver
-from tests.support.process import run_program
+from tests.support.process import OWN_LAUNCHER, run_program
 
 APP = textwrap.dedent("""
     import logging
@@ -59,7 +59,9 @@ def _environment(received: Received, extra: Mapping[str, str] | None = None) -> 
     }
 
 
-def _run(folder: Path, source: str, *, launcher: bool = False, **extra: str) -> tuple[Received, Any]:
+def _run(
+    folder: Path, source: str, *, launcher: bool | Sequence[str] = False, **extra: str
+) -> tuple[Received, Any]:
     with otlp_receiver() as received:
         done = run_program(source, folder, launcher=launcher, environment=_environment(received, extra))
     assert "served" in done.stdout, done.stderr
@@ -108,13 +110,20 @@ def _shape(received: Received) -> dict[str, Any]:
     }
 
 
-def test_launcher_and_setup_send_the_same(tmp_path: Path) -> None:
+def test_launchers_and_setup_send_the_same(tmp_path: Path) -> None:
     shapes = []
-    for source, launcher in [(PLAIN, True), (SETUP_EARLY, False), (SETUP_LATE, False)]:
+    ways: list[tuple[str, bool | Sequence[str]]] = [
+        (PLAIN, True),
+        (PLAIN, OWN_LAUNCHER),
+        (SETUP_EARLY, False),
+        (SETUP_LATE, False),
+    ]
+    for source, launcher in ways:
         received, done = _run(tmp_path, source, launcher=launcher)
         assert done.returncode == 0, done.stderr
         shapes.append(_shape(received))
-    launched, early, late = shapes
+    launched, launched_by_ours, early, late = shapes
+    assert launched == launched_by_ours
     assert launched == early
     assert launched == late
     spans = Counter(name for name, *_ in launched["spans"].elements())

@@ -139,8 +139,9 @@ class Middleware:
             dict.__setitem__(inner, COMMENTER_KEY, request.tags)
         token = context_api.attach(inner)
         active = self._active(method, scheme)
-        active.add(1)
-        finish = partial(self._finish, request, environ, method, scheme, started, active)
+        span_context = span.get_span_context()
+        active.add(1, None, span_context)
+        finish = partial(self._finish, request, environ, method, scheme, started, active, span_context)
         try:
             body = self.wsgi_app(environ, partial(self._respond, request, start_response))
         except BaseException as error:
@@ -187,8 +188,7 @@ class Middleware:
                 if self._rewritten:
                     span.set_attributes(request_attributes(flask_request.environ))
                 if rule is not None:
-                    method = method_of(flask_request.environ.get("REQUEST_METHOD", ""))[0]
-                    span.update_name(f"{'HTTP' if method == '_OTHER' else method} {rule.rule}")
+                    span.update_name(_name(flask_request.environ.get("REQUEST_METHOD", ""), rule.rule))
                     span.set_attribute("http.route", rule.rule)
                 if self._capture_request is not None and span.kind is SpanKind.SERVER:
                     span.set_attributes(self._capture_request(flask_request.environ))
@@ -237,13 +237,13 @@ class Middleware:
         scheme: str | None,
         started: int,
         active: Any,
+        context: trace.SpanContext,
     ) -> None:
         try:
             span, error = request.span, request.error
             active.add(-1)
             version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
             raised = type(error).__qualname__ if error is not None and request.status is None else None
-            context = span.get_span_context()
             measures = self._metrics(method, scheme, version, request.route, request.status, raised)
             measures.duration.record((perf_counter_ns() - started) / 1e9, None, context)
             received = environ.get("CONTENT_LENGTH")
@@ -326,6 +326,13 @@ def _note_error(_app: Flask, exception: BaseException, **_extra: Any) -> None:
 def _reads_only_w3c(propagator: Any) -> bool:
     parts = propagator._propagators if type(propagator) is CompositePropagator else [propagator]
     return all(type(part) in {TraceContextTextMapPropagator, W3CBaggagePropagator} for part in parts)
+
+
+@lru_cache(2048)
+def _name(method: str, route: str) -> str:
+    """The span's name (semantic conventions, HTTP spans)."""
+    known = method_of(method)[0]
+    return f"{'HTTP' if known == '_OTHER' else known} {route}"
 
 
 def _url(environ: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opentelemetry import metrics, trace
@@ -15,8 +16,7 @@ _INVALID_STATUS = -1
 
 def set_status(span: trace.Span, status: str) -> None:
     """Set the span's status and status code from a WSGI status line, such as ``404 NOT FOUND``."""
-    text = status.partition(" ")[0]
-    code = _status_code(text)
+    text, code = _parsed(status)
     if code == _INVALID_STATUS:
         span.set_attribute("error.type", text)
         span.set_status(Status(StatusCode.ERROR, "Non-integer HTTP status: " + text))
@@ -27,12 +27,15 @@ def set_status(span: trace.Span, status: str) -> None:
         span.set_status(Status(StatusCode.ERROR))
 
 
-def _status_code(text: str) -> int:
+@lru_cache(256)
+def _parsed(status: str) -> tuple[str, int]:
+    """The first word of a status line, and the code that it is."""
+    text = status.partition(" ")[0]
     try:
         code = int(text)
     except ValueError:
-        return _INVALID_STATUS
-    return code if code >= 0 else _INVALID_STATUS
+        code = _INVALID_STATUS
+    return text, code if code >= 0 else _INVALID_STATUS
 
 
 class RequestMetrics(NamedTuple):
@@ -71,8 +74,7 @@ def bind_metrics(
         "error.type": raised,
     }
     if status is not None:
-        text = status.partition(" ")[0]
-        code = _status_code(text)
+        text, code = _parsed(status)
         if code != _INVALID_STATUS:
             found["http.response.status_code"] = code
         if code >= 500 or code < 100:
