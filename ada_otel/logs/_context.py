@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from operator import attrgetter
 from typing import Any
 
 from ada_otel.logs._redaction import redactor
@@ -11,13 +12,8 @@ __all__ = ["add_to"]
 
 #: Attributes of the request context, and what they are called on a log record: by semantic convention, but
 #: for the two ids that the log files and the index have always had.
-_NAMES = (
-    ("request_id", "request_id"),
-    ("user_id", "user_id"),
-    ("session_id", "session.id"),
-    ("route", "http.route"),
-    ("client_address", "client.address"),
-)
+_KEYS = ("request_id", "user_id", "session.id", "http.route", "client.address")
+_values = attrgetter("request_id", "user_id", "session_id", "route", "client_address")
 
 _current: Callable[[], Any] | None = None
 
@@ -32,8 +28,7 @@ def add_to(attributes: MutableMapping[str, Any]) -> None:
     request = _current()
     if request is None:
         return
-    for name, key in _NAMES:
-        value = getattr(request, name)
+    for key, value in zip(_KEYS, _values(request), strict=True):
         if value is not None and key not in attributes:
             attributes[key] = value
     # The one of these that a client may write anything into.

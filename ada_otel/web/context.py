@@ -50,9 +50,13 @@ class RequestContext:
         """
         if self._user_id is not None:
             return self._user_id
-        found = self._of_session("user_id")
+        session = self._find_session()
+        if session is None:
+            return None
+        # Not by its own `get`, which may mark the session as used: the answer would get a `Vary: Cookie`.
+        found = dict.get(session, "user_id")
         if found is None:
-            found = self._of_session("_user_id")
+            found = dict.get(session, "_user_id")
         return None if found is None else str(found)
 
     @user_id.setter
@@ -62,7 +66,8 @@ class RequestContext:
     @property
     def session_id(self) -> str | None:
         """``session_id`` of Flask's session, if the app puts one there; never the cookie."""
-        found = self._of_session("session_id")
+        session = self._find_session()
+        found = None if session is None else dict.get(session, "session_id")
         return None if found is None else str(found)
 
     def remember(self) -> None:
@@ -73,11 +78,6 @@ class RequestContext:
         if self._session is None:
             self._session = _open_session(self._flask_context or _flask_context(self.environ))
         return self._session
-
-    def _of_session(self, key: str) -> Any:
-        session = self._find_session()
-        # Not by its own `get`, which may mark the session as used: the answer would get a `Vary: Cookie`.
-        return None if session is None else dict.get(session, key)
 
     @property
     def route(self) -> str | None:
