@@ -112,7 +112,7 @@ docs: setup
 requirements: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.10 --extra config-file --extra analysis --extra ai --extra dashboards --no-annotate --no-header \
 	  requirements/dev.in pyproject.toml --output-file requirements/dev.txt
-	$(UV) pip compile --quiet --python-version 3.10 --resolution lowest-direct --extra config-file --extra analysis --no-annotate \
+	$(UV) pip compile --quiet --python-version 3.10 --resolution lowest-direct --extra config-file --extra analysis --extra ai --no-annotate \
 	  --no-header requirements/oldest.in pyproject.toml --output-file requirements/oldest.txt
 
 clean:

@@ -77,7 +77,8 @@ def test_the_environments_own_sitecustomize_is_run_first(tmp_path: Path) -> None
         "import sys\nprint('theirs', 'ada_otel.pipeline.assemble' in sys.modules)\n"
     )
     done = _started(tmp_path, sys.executable, "-c", APP, PYTHONPATH=str(site))
-    assert done.stdout.splitlines()[:2] == ["theirs False", "configured True"]
+    # The launcher is a Python process as well, with theirs and without ours.
+    assert done.stdout.splitlines()[:3] == ["theirs False", "theirs False", "configured True"]
     (site / "sitecustomize.py").write_text("raise RuntimeError('theirs is broken')\n")
     done = _started(tmp_path, sys.executable, "-c", APP, PYTHONPATH=str(site))
     assert "configured True" in done.stdout

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SocketIOInstrumentor"]
 
-_instruments = ("python-socketio >= 5.12, < 6",)
+_instruments = ("python-socketio >= 5.14, < 6",)
 
 
 class SocketIOInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # BaseInstrumentor is untyped
