@@ -139,7 +139,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     chosen.variants = chosen.variants or (QUICK if quick else tuple(VARIANTS))
     chosen.cases = chosen.cases or ((*CASES, _SOCKETIO, _START) if quick else ALL_CASES)
     chosen.rounds = chosen.rounds or (6 if quick else 8)
-    chosen.block = chosen.block or (1000 if quick else 500)
+    chosen.block = chosen.block or 1000
     chosen.requests = chosen.requests or 2_000
     return chosen
 
