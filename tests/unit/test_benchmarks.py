@@ -289,7 +289,7 @@ def test_observers_are_read_anew_in_each_round_beside_stock(tmp_path: Path) -> N
 def test_real_run_of_none_and_ada() -> None:
     results = bench.run(("none", "ada"), ("full", "http", "memory"), rounds=2, block=20, memory_requests=40)
     received = results["cpu"]["full"]["ada"]["received"]
-    assert (received["spans"], received["log_records"]) == (3, 1)
+    assert (received["spans"], received["log_records"]) == (3, 2)  # the app's line, and the request's
     assert received["metrics"] > 0
     assert results["cpu"]["full"]["none"]["received"] == {}
     assert len(results["cpu"]["full"]["ada"]["rounds"]) == 2

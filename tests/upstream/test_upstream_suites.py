@@ -47,6 +47,8 @@ def _run(found: sources.Sources, folder: Path, variant: str, conventions: str) -
         "UPSTREAM_RESULTS": str(results),
         "PYTHONPATH": os.pathsep.join((str(found.packages), str(_ROOT))),
         "ADA_OTEL_RAISE": "true",
+        # The suites ask what is recorded; what is hidden of it afterwards has tests of its own.
+        "ADA_OTEL_REDACTION": "false",
     }
     options = ["-c", os.devnull, "--rootdir", ".", "--import-mode=importlib", "-p", "tests.upstream.plugin"]
     done = subprocess.run(
