@@ -24,12 +24,13 @@ import yaml
 
 from tests.support.ports import free_port
 from tools.builds.go import find_go
+from tools.versions import pinned
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-COMPOSE_GO = "github.com/compose-spec/compose-go/v2@v2.16.2"
+COMPOSE_GO = f"github.com/compose-spec/compose-go/v2@v{pinned('compose_go')}"
 VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?:(?P<mark>:?[-+?])(?P<rest>[^}]*))?\}")
 # Elasticsearch writes its keystore beside its configuration.
 WRITABLE = {"elasticsearch"}
