@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
+import threading
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from tests.support.collector import Collector, eventually
+from tests.support.otlp_sender import post, record
+from tests.support.process import clean_environment
 from tests.support.servers import or_skip
 from tools.builds.go import build
-from tools.builds.targets import COMPOSE
+from tools.builds.targets import COMPOSE, OTELCOL
 from tools.paths import REPOSITORY
 
 pytestmark = pytest.mark.integration
@@ -23,7 +32,7 @@ SETTINGS = REPOSITORY / ".env.example"
 DSN = "https://0123456789abcdef0123456789abcdef@sentry.test/42"
 
 DEFAULT = {
-    "app", "ai-stub", "otelcol-init", "otelcol", "otelcol-health", "sentry-bridge", "prometheus",
+    "app", "ai-stub", "otelcol-init", "otelcol", "otelcol-health", "probe", "sentry-bridge", "prometheus",
     "alertmanager", "elasticsearch", "elasticsearch-init", "grafana", "redis", "postgres",
 }  # fmt: skip
 KIBANA = {"kibana-password", "kibana", "kibana-init"}
@@ -47,7 +56,7 @@ KIBANA_WAITS = {
 }
 SECRETS = {
     "app": {"postgres_password", "redis_password", "app_secret_key"},
-    "otelcol": {"elastic_password"},
+    "otelcol": {"elastic_password", "redis_password"},
     "alertmanager": {"slack_webhook_url", "pagerduty_routing_key", "deadmansswitch_url"},
     "elasticsearch": {"elastic_password"},
     "elasticsearch-init": {"elastic_password"},
@@ -160,16 +169,84 @@ def test_the_project_is_what_is_meant(loader: Path, profiles: tuple[str, ...], d
 @pytest.mark.parametrize("dsn", ["", DSN], ids=["no Sentry", "Sentry"])
 def test_one_variable_decides_what_goes_to_sentry(loader: Path, dsn: str) -> None:
     services = _loaded(loader, variables={"SENTRY_DSN": dsn})["services"]
-    base, sentry, issues = (f"/etc/otelcol/otelcol{part}.yaml" for part in ("", ".sentry", ".issues"))
+    base, redis, sentry, issues = (
+        f"/etc/otelcol/otelcol{part}.yaml" for part in ("", ".redis", ".sentry", ".issues")
+    )
     files = [word.removeprefix("--config=") for word in services["otelcol"]["command"]]
-    assert files == ([base, sentry, issues] if dsn else [base, base, base])
+    assert files == ([base, redis, sentry, issues] if dsn else [base, redis, base, base])
     for name in ("otelcol-init", "sentry-bridge"):
         assert services[name]["environment"]["SENTRY_DSN"] == dsn
     # What the collector and the shells are to read for themselves reaches them as it is meant.
     given = services["otelcol"]["environment"]
     assert given["ADA_ELASTICSEARCH_PASSWORD"] == "${file:/run/secrets/elastic_password}"
+    assert given["ADA_REDIS_PASSWORD"] == "${file:/run/secrets/redis_password}"
     assert given["ADA_SENTRY_AUTH"] == "${file:/var/lib/otelcol/sentry/auth}"
     assert '[ -n "$SENTRY_DSN" ]' in services["sentry-bridge"]["entrypoint"][-1]
+
+
+class _BackEnds(BaseHTTPRequestHandler):
+    """Stands in for Elasticsearch and Sentry, and keeps who asked for what."""
+
+    asked: ClassVar[dict[str, Any]] = {}
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked[self.path.partition("?")[0]] = self.headers
+        answer = b'{"took": 1, "errors": false, "items": [{"create": {"status": 201}}]}'
+        self.send_response(200)
+        self.send_header("X-Elastic-Product", "Elasticsearch")
+        self.send_header(
+            "Content-Type", "application/json" if "bulk" in self.path else "application/x-protobuf"
+        )
+        self.send_header("Content-Length", str(len(answer) if "bulk" in self.path else 0))
+        self.end_headers()
+        self.wfile.write(answer if "bulk" in self.path else b"")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_the_collector_logs_in_with_the_secrets_that_were_written(loader: Path, tmp_path: Path) -> None:
+    """The very files and variables of compose, with what they point at in a folder of this test."""
+    program = or_skip(lambda: build(OTELCOL)) / "otelcol"
+    (tmp_path / "docker").mkdir()
+    shutil.copy(REPOSITORY / "docker" / "secrets.sh", tmp_path / "docker")
+    shutil.copy(SETTINGS, tmp_path)
+    environment = {"PATH": os.environ["PATH"]}
+    subprocess.run(["sh", str(tmp_path / "docker/secrets.sh")], env=environment, timeout=60, check=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _BackEnds) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        services = _loaded(loader, variables={"SENTRY_DSN": f"http://a-key@{address}/42"})["services"]
+        service, init = services["otelcol"], services["otelcol-init"]
+
+        def here(text: str) -> str:
+            for secret in service["secrets"]:
+                name = secret["source"]
+                text = text.replace(secret["target"], str(tmp_path / "secrets" / f"{name}.txt"))
+            return text.replace("/var/lib/otelcol", str(tmp_path))
+
+        command = [sys.executable, *map(here, init["entrypoint"][1:])]
+        subprocess.run(command, env=clean_environment(init["environment"]), timeout=60, check=True)
+        given = {name: here(value) for name, value in service["environment"].items()}
+        for name in ("ELASTICSEARCH", "PROMETHEUS_OTLP", "SENTRY_BRIDGE"):
+            given[f"ADA_{name}_ENDPOINT"] = f"http://{address}"
+        given["ADA_REDIS_ENDPOINT"] = "127.0.0.1:1"
+        # Its own addresses are the test's, on free ports.
+        own = {name for name in given if name.endswith(("_GRPC_ENDPOINT", "_HTTP_ENDPOINT", "_HOST"))}
+        own |= {"ADA_HEALTH_ENDPOINT", "ADA_QUEUE_DIR"}
+        mounts = {mount["target"]: mount["source"] for mount in service["volumes"]}
+        configs = tuple(Path(mounts[word.removeprefix("--config=")]) for word in service["command"])
+        variables = {name: value for name, value in given.items() if name not in own}
+        with Collector(program, tmp_path, variables, configs) as collector:
+            post(collector.http, "logs", [record("tea is ready")], {"service.name": "shop"})
+            wanted = {"/_bulk", "/api/42/integration/otlp/v1/logs"}
+            eventually("both have been asked", lambda: wanted <= set(_BackEnds.asked))
+        server.shutdown()
+    password = (tmp_path / "secrets" / "elastic_password.txt").read_text(encoding="utf-8").strip()
+    login = b64encode(f"elastic:{password}".encode()).decode()
+    assert _BackEnds.asked["/_bulk"]["Authorization"] == f"Basic {login}"
+    assert _BackEnds.asked["/api/42/integration/otlp/v1/logs"]["x-sentry-auth"] == "sentry sentry_key=a-key"
 
 
 def test_settings_reach_the_services(loader: Path) -> None:

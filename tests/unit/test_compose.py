@@ -170,8 +170,8 @@ def test_every_service_is_hardened_and_limited(name: str) -> None:
 def test_every_lasting_service_is_checked_and_stops_in_its_own_time() -> None:
     lasting = {name: service for name, service in SERVICES.items() if service["restart"] != "no"}
     unchecked = {name for name, service in lasting.items() if "healthcheck" not in service}
-    # Its image holds no program to check with; otelcol-health checks it from beside.
-    assert unchecked == {"otelcol"}
+    # Its image holds no program to check with; otelcol-health checks it from beside. Nobody asks the probe.
+    assert unchecked == {"otelcol", "probe"}
     assert SERVICES["otelcol-health"]["depends_on"] == {"otelcol": {"condition": "service_started"}}
     assert "http://otelcol:13133/" in SERVICES["otelcol-health"]["healthcheck"]["test"][-1]
     for name, service in lasting.items():
@@ -230,6 +230,9 @@ def test_two_services_that_talk_share_a_network() -> None:
         ("app", "otelcol"),
         ("app", "postgres"),
         ("app", "redis"),
+        ("otelcol", "redis"),
+        ("probe", "app"),
+        ("probe", "otelcol"),
         ("otelcol", "elasticsearch"),
         ("otelcol", "prometheus"),
         ("otelcol-health", "otelcol"),
@@ -273,10 +276,11 @@ def test_one_variable_switches_both_ways_to_sentry_on() -> None:
     def files(**variables: str) -> list[str]:
         return [_interpolated(word, **variables).partition("=")[2] for word in SERVICES["otelcol"]["command"]]
 
-    base = "/etc/otelcol/otelcol.yaml"
-    assert set(files()) == {base}
+    base, redis = "/etc/otelcol/otelcol.yaml", "/etc/otelcol/otelcol.redis.yaml"
+    assert files() == [base, redis, base, base]
     assert files(SENTRY_DSN="https://key@host/1") == [
         base,
+        redis,
         "/etc/otelcol/otelcol.sentry.yaml",
         "/etc/otelcol/otelcol.issues.yaml",
     ]
@@ -365,16 +369,21 @@ def test_the_secrets_script_writes_every_secret_and_keeps_passwords(tmp_path: Pa
     secrets = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "secrets").iterdir()}
     declared = {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
     assert set(secrets) == declared
-    assert secrets["slack_webhook_url.txt"] == webhook + "\n"
+    assert secrets["slack_webhook_url.txt"] == webhook
+    # The collector takes a file as it is: a line break would be part of the password.
+    assert [name for name, text in secrets.items() if text != text.strip()] == []
     assert webhook not in first
     assert "PAGERDUTY_ROUTING_KEY is not set" in first
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     passwords = {name: text for name, text in secrets.items() if name.endswith(("_password.txt", "_key.txt"))}
     assert all(
-        re.fullmatch(r"p[0-9a-f]{48}\n", text) for name, text in passwords.items() if "routing" not in name
+        re.fullmatch(r"p[0-9a-f]{48}", text) for name, text in passwords.items() if "routing" not in name
     )
 
+    password = tmp_path / "secrets" / "elastic_password.txt"
+    password.write_text(password.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     (tmp_path / ".env").write_text('PAGERDUTY_ROUTING_KEY="R0"\n', encoding="utf-8")
     run()
+    # A file of an earlier version, which wrote a line break, is put right and keeps its password.
     again = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "secrets").iterdir()}
-    assert again == {**secrets, "pagerduty_routing_key.txt": "R0\n"}
+    assert again == {**secrets, "pagerduty_routing_key.txt": "R0"}
