@@ -54,6 +54,7 @@ KIBANA_WAITS = {
     "kibana": {"kibana-password": "service_completed_successfully"},
     "kibana-init": {"kibana": "service_healthy"},
 }
+LOAD_WAITS = {"load": {"app": "service_healthy", "ai-stub": "service_healthy"}}
 SECRETS = {
     "app": {"postgres_password", "redis_password", "app_secret_key"},
     "otelcol": {"elastic_password", "redis_password"},
@@ -128,21 +129,21 @@ def _documented() -> set[tuple[str, ...]]:
 
 
 def test_the_profiles_that_are_documented_are_those_that_are_loaded_here() -> None:
-    assert _documented() == {(), ("kibana",)}
+    assert _documented() == {(), ("kibana",), ("load",)}
 
 
 @pytest.mark.parametrize("dsn", ["", DSN], ids=["no Sentry", "Sentry"])
-@pytest.mark.parametrize("profiles", [(), ("kibana",)], ids=["default", "kibana"])
+@pytest.mark.parametrize("profiles", [(), ("kibana",), ("load",), ("kibana", "load")], ids=str)
 def test_the_project_is_what_is_meant(loader: Path, profiles: tuple[str, ...], dsn: str) -> None:
     project = _loaded(loader, profiles=profiles, variables={"SENTRY_DSN": dsn})
-    kibana = bool(profiles)
+    kibana, load = "kibana" in profiles, "load" in profiles
     assert project["name"] == "ada"
-    assert set(project["services"]) == DEFAULT | (KIBANA if kibana else set())
+    assert set(project["services"]) == DEFAULT | (KIBANA if kibana else set()) | ({"load"} if load else set())
     waits = {
         name: {other: wait["condition"] for other, wait in others.items()}
         for name, others in _each(project, "depends_on").items()
     }
-    assert waits == WAITS | (KIBANA_WAITS if kibana else {})
+    assert waits == WAITS | (KIBANA_WAITS if kibana else {}) | (LOAD_WAITS if load else {})
     assert all(
         wait["required"] for others in _each(project, "depends_on").values() for wait in others.values()
     )
