@@ -129,7 +129,8 @@ def _write(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o600)
-        file.write(text + "\n")
+        # No line break: the collector takes a file as it is.
+        file.write(text)
 
 
 if __name__ == "__main__":

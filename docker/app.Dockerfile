@@ -9,7 +9,7 @@ COPY requirements/dev.txt requirements/
 # Only what the app runs with; the pinned list gives the versions.
 RUN --mount=type=cache,target=/root/.cache/pip \
     /venv/bin/pip install --disable-pip-version-check --constraint requirements/dev.txt \
-      flask flask-socketio gunicorn "psycopg[binary]" redis requests simple-websocket sqlalchemy \
+      flask flask-socketio gunicorn "psycopg[binary]" redis requests simple-websocket sqlalchemy websocket-client \
       opentelemetry-instrumentation-requests
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY ada_otel ada_otel

@@ -6,6 +6,7 @@
 # Passwords are made up once and then kept. SLACK_WEBHOOK_URL, PAGERDUTY_ROUTING_KEY and DEADMANSSWITCH_URL are taken from
 # the environment, else from .env; each run brings their files up to date. Without a value the file gets a placeholder that
 # no name server resolves, so that Alertmanager starts, and its log says which one is not configured.
+# No file ends with a line break: the collector takes a file as it is, and would send the break as part of the password.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,9 +28,12 @@ umask 022
 
 for name in app_secret_key elastic_password grafana_password kibana_password postgres_password redis_password; do
   file=$folder/$name.txt
-  [ -s "$file" ] && continue
+  if [ -s "$file" ]; then
+    printf '%s' "$(cat "$file")" > "$file.new" && mv "$file.new" "$file"
+    continue
+  fi
   # 24 random bytes in hex; the first letter keeps it from being read as a number.
-  printf 'p%s\n' "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" > "$file"
+  printf 'p%s' "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" > "$file"
   echo "wrote $file"
 done
 
@@ -41,7 +45,7 @@ given() {
     text=$3
     echo "$2 is not set: $file is a placeholder"
   fi
-  printf '%s\n' "$text" > "$file"
+  printf '%s' "$text" > "$file"
 }
 
 given slack_webhook_url SLACK_WEBHOOK_URL http://slack-webhook-url.not-configured.invalid/

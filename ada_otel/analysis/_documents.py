@@ -35,6 +35,9 @@ def from_hit(hit: Mapping[str, Any]) -> LogEntry:
         attributes["event_name"] = source["event_name"]
     body = source.get("body", {})
     message = body.get("text", body.get("structured", "")) if isinstance(body, Mapping) else body
+    if "body" not in source:
+        # An event of a span, in the index of spans, has its name alone.
+        message = source.get("event_name", "")
     service = resource.get("service.name")
     return LogEntry(
         timestamp=parse_timestamp(source.get("@timestamp")) or EPOCH,

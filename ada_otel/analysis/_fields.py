@@ -27,7 +27,8 @@ IDENTIFIERS = (TRACE, SPAN, REQUEST)
 #: Texts longer than this have no entry in their ``keyword`` field (``ignore_above`` in the index template).
 LONGEST_KEYWORD = 1024
 
-_SHORT = {
+#: What users may write, and where it is in documents.
+SHORT = {
     "message": MESSAGE,
     "body": MESSAGE,
     "level": LEVEL,
@@ -43,6 +44,7 @@ _SHORT = {
     "exception.traceback": EXCEPTION_STACK,
     "user": USER,
     "event": "event_name",
+    "event.name": "event_name",
 }
 _TOP = frozenset(
     {
@@ -76,8 +78,8 @@ _OF_RESOURCE = (
 
 def path(name: str) -> str:
     """Where documents have the field that the user calls ``name``."""
-    if name in _SHORT:
-        return _SHORT[name]
+    if name in SHORT:
+        return SHORT[name]
     if name in _TOP or name.startswith(_PREFIXES):
         return name
     return f"resource.attributes.{name}" if name.startswith(_OF_RESOURCE) else f"attributes.{name}"

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+import subprocess
+import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ada_otel.business._folder import Folder
 from ada_otel.business._hosts import Hosts
 from ada_otel.business._users import Users
+from tests.support.process import clean_environment
 from tools.demo.app import running_app
 from tools.demo.arrivals import BackEnds, wait_for
+from tools.paths import REPOSITORY
 from tools.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -68,6 +77,37 @@ def test_the_example_app_arrives_in_prometheus_and_elasticsearch(stack: Stack, t
 
     found = wait_for(spans, bool)
     assert {"CLIENT", "Client"} & {str(span["kind"]) for span in found}
+
+    # What the runbooks of the two alerts say to run shows each of these events.
+    for alert, event, count in (
+        ("SignInFailures", "sign_in_failed", failed),
+        ("RateLimiting", "rate_limited", requests["POST", "/auth/sign-in", 429]),
+    ):
+        shown = wait_for(partial(_run_from_runbook, alert, stack, service), partial(_are, count))
+        assert len(shown) == count
+        for line in shown:
+            assert line["message"] == f"ada.security.{event}"
+            assert line["trace_id"]
+
+
+def _are(count: int, lines: list[dict[str, Any]]) -> bool:
+    return len(lines) >= count
+
+
+def _run_from_runbook(alert: str, stack: Stack, service: str) -> list[dict[str, Any]]:
+    """The lines that a runbook's first log command prints."""
+    text = (REPOSITORY / f"collector/runbooks/{alert}.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ +ada-otel (logs search .*--json)$", text, re.MULTILINE)
+    result = subprocess.run(
+        [sys.executable, "-m", "ada_otel.cli", *shlex.split(command), "--service", service],
+        env=clean_environment({"ADA_ELASTICSEARCH_ENDPOINT": stack.url("elasticsearch")}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def test_users_and_sessions_of_two_hosts_are_counted_together(stack: Stack, tmp_path: Path) -> None:

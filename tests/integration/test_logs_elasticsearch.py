@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ada_otel.analysis import ClientSettings, FileAnalyzer, LogAnalyzer, Selection
 from tests.support.process import run_program
 from tools.demo.arrivals import BackEnds, wait_for
 from tools.stack import Stack
@@ -65,8 +66,13 @@ assert app.test_client().get("/tea/3").status_code == 200
 class Run:
     """What one run left in Elasticsearch and in its log file."""
 
+    service: str
     documents: list[dict[str, Any]]
-    lines: list[dict[str, Any]]
+    file: Path
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
 
     def document(self, message: str) -> dict[str, Any]:
         (found,) = [one for one in self.documents if one["body"]["text"] == message]
@@ -94,8 +100,7 @@ def run(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     time.sleep(2)  # what comes twice comes with the same batch, or the next
     documents = back_ends.search("ada-logs-*", size=1000)
-    lines = (folder / "logs" / "ada_app.log").read_text().splitlines()
-    return Run(documents, [json.loads(line) for line in lines])
+    return Run(service, documents, folder / "logs" / "ada_app.log")
 
 
 def test_each_line_is_there_once(run: Run) -> None:
@@ -129,6 +134,14 @@ def test_fields_of_an_exception(run: Run) -> None:
     assert found["event_name"] == "tea.failed"
     assert (attributes["exception.type"], attributes["exception.message"]) == ("KeyError", "'kettle'")
     assert "OSError: no water" in attributes["exception.stacktrace"]
+
+
+def test_an_event_is_found_by_its_name_in_both_places(run: Run, stack: Stack) -> None:
+    for query in ("event.name:tea.failed", "event:tea.failed"):
+        selection = Selection(query, service=run.service)
+        with LogAnalyzer(ClientSettings(url=stack.url("elasticsearch"))) as analyzer:
+            assert [entry.message for entry in analyzer.search(selection)] == ["tea failed"]
+        assert [entry.message for entry in FileAnalyzer([str(run.file)]).search(selection)] == ["tea failed"]
 
 
 def test_all_are_of_one_trace_and_so_are_the_lines_of_the_file(run: Run) -> None:

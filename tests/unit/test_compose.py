@@ -6,10 +6,12 @@ of the repository, not that the containers come up.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -22,14 +24,17 @@ import jsonschema
 import pytest
 import yaml
 
+from examples.ada import drive
 from tests.support.ports import free_port
+from tests.support.process import clean_environment
 from tools.builds.go import find_go
+from tools.versions import pinned
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-COMPOSE_GO = "github.com/compose-spec/compose-go/v2@v2.16.2"
+COMPOSE_GO = f"github.com/compose-spec/compose-go/v2@v{pinned('compose_go')}"
 VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?:(?P<mark>:?[-+?])(?P<rest>[^}]*))?\}")
 # Elasticsearch writes its keystore beside its configuration.
 WRITABLE = {"elasticsearch"}
@@ -169,8 +174,8 @@ def test_every_service_is_hardened_and_limited(name: str) -> None:
 def test_every_lasting_service_is_checked_and_stops_in_its_own_time() -> None:
     lasting = {name: service for name, service in SERVICES.items() if service["restart"] != "no"}
     unchecked = {name for name, service in lasting.items() if "healthcheck" not in service}
-    # Its image holds no program to check with; otelcol-health checks it from beside.
-    assert unchecked == {"otelcol"}
+    # Its image holds no program to check with; otelcol-health checks it from beside. Nobody asks the others.
+    assert unchecked == {"otelcol", "probe", "load"}
     assert SERVICES["otelcol-health"]["depends_on"] == {"otelcol": {"condition": "service_started"}}
     assert "http://otelcol:13133/" in SERVICES["otelcol-health"]["healthcheck"]["test"][-1]
     for name, service in lasting.items():
@@ -188,10 +193,37 @@ def test_what_a_service_waits_for_can_come_about() -> None:
 
 def test_what_starts_without_a_profile_waits_for_nothing_that_needs_one() -> None:
     optional = {name for name, service in SERVICES.items() if service.get("profiles")}
-    assert optional == {"kibana-password", "kibana", "kibana-init"}
-    assert {profile for name in optional for profile in SERVICES[name]["profiles"]} == {"kibana"}
+    assert optional == {"kibana-password", "kibana", "kibana-init", "load"}
+    assert {profile for name in optional for profile in SERVICES[name]["profiles"]} == {"kibana", "load"}
     for name in set(SERVICES) - optional:
         assert optional.isdisjoint(SERVICES[name].get("depends_on", {})), name
+
+
+def test_the_programs_of_the_app_image_take_their_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver and the probe read them as they stand in the file; nothing is driven or asked."""
+    driven: list[argparse.Namespace] = []
+
+    def took(options: argparse.Namespace) -> dict[str, Any]:
+        driven.append(options)
+        return {"requests_total": 1}
+
+    monkeypatch.setattr(drive, "_drive", took)
+    monkeypatch.setattr(drive, "summary", lambda _result: "")
+    with socket.create_server(("127.0.0.1", 0)) as app:
+        words = SERVICES["load"]["entrypoint"]
+        assert words[:3] == ["python", "-m", "examples.ada.drive"]
+        assert drive.main([*words[3:], "--url", f"http://127.0.0.1:{app.getsockname()[1]}"]) == 0
+    assert (driven[0].users, driven[0].rate, driven[0].seconds) == (3, 5.0, 3600.0)
+    # Without --url it asks where the app listens, whose network it shares.
+    assert drive._parser().parse_args([]).url.netloc == "127.0.0.1:8000"
+    assert SERVICES["load"]["network_mode"] == "service:app"
+    words = [word.replace("app:8000", "127.0.0.1:1") for word in SERVICES["probe"]["entrypoint"][1:]]
+    command = [sys.executable, "-m", "ada_otel.cli", *words, "--once"]
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}
+    shown = subprocess.run(
+        command, env=clean_environment(environment), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (shown.returncode, "front" in shown.stdout + shown.stderr) == (1, True)
 
 
 def test_kibana_is_of_the_version_of_elasticsearch() -> None:
@@ -229,6 +261,9 @@ def test_two_services_that_talk_share_a_network() -> None:
         ("app", "otelcol"),
         ("app", "postgres"),
         ("app", "redis"),
+        ("otelcol", "redis"),
+        ("probe", "app"),
+        ("probe", "otelcol"),
         ("otelcol", "elasticsearch"),
         ("otelcol", "prometheus"),
         ("otelcol-health", "otelcol"),
@@ -272,10 +307,11 @@ def test_one_variable_switches_both_ways_to_sentry_on() -> None:
     def files(**variables: str) -> list[str]:
         return [_interpolated(word, **variables).partition("=")[2] for word in SERVICES["otelcol"]["command"]]
 
-    base = "/etc/otelcol/otelcol.yaml"
-    assert set(files()) == {base}
+    base, redis = "/etc/otelcol/otelcol.yaml", "/etc/otelcol/otelcol.redis.yaml"
+    assert files() == [base, redis, base, base]
     assert files(SENTRY_DSN="https://key@host/1") == [
         base,
+        redis,
         "/etc/otelcol/otelcol.sentry.yaml",
         "/etc/otelcol/otelcol.issues.yaml",
     ]
@@ -364,16 +400,21 @@ def test_the_secrets_script_writes_every_secret_and_keeps_passwords(tmp_path: Pa
     secrets = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "secrets").iterdir()}
     declared = {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
     assert set(secrets) == declared
-    assert secrets["slack_webhook_url.txt"] == webhook + "\n"
+    assert secrets["slack_webhook_url.txt"] == webhook
+    # The collector takes a file as it is: a line break would be part of the password.
+    assert [name for name, text in secrets.items() if text != text.strip()] == []
     assert webhook not in first
     assert "PAGERDUTY_ROUTING_KEY is not set" in first
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     passwords = {name: text for name, text in secrets.items() if name.endswith(("_password.txt", "_key.txt"))}
     assert all(
-        re.fullmatch(r"p[0-9a-f]{48}\n", text) for name, text in passwords.items() if "routing" not in name
+        re.fullmatch(r"p[0-9a-f]{48}", text) for name, text in passwords.items() if "routing" not in name
     )
 
+    password = tmp_path / "secrets" / "elastic_password.txt"
+    password.write_text(password.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     (tmp_path / ".env").write_text('PAGERDUTY_ROUTING_KEY="R0"\n', encoding="utf-8")
     run()
+    # A file of an earlier version, which wrote a line break, is put right and keeps its password.
     again = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "secrets").iterdir()}
-    assert again == {**secrets, "pagerduty_routing_key.txt": "R0\n"}
+    assert again == {**secrets, "pagerduty_routing_key.txt": "R0"}

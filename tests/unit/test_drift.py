@@ -54,9 +54,9 @@ def tree(tmp_path: Path) -> Path:
     """A copy of what the gate reads."""
     for folder in ("collector", "docs"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("distribution"))
-    (tmp_path / "ada_otel" / "analysis").mkdir(parents=True)
+    shutil.copytree(REPOSITORY / "ada_otel/analysis", tmp_path / "ada_otel/analysis")
     (tmp_path / "examples" / "ada").mkdir(parents=True)
-    for page in ("README.md", "examples/ada/README.md", "ada_otel/analysis/prometheus.py"):
+    for page in ("README.md", "examples/ada/README.md"):
         shutil.copy(REPOSITORY / page, tmp_path / page)
     return tmp_path
 
@@ -144,12 +144,59 @@ def test_renaming_an_attribute_of_log_lines_names_the_panels(sources: Sources) -
             "attributes.exception.type",
             {"ada-error-analysis.json": 2, "ada.ndjson": 2},
         ),
-        ("logs", ("severity_number",), "severity_number", {"ada-error-analysis.json": 1, "ada.ndjson": 1}),
+        (
+            "logs",
+            ("severity_number",),
+            "severity_number",
+            {
+                "ada-error-analysis.json": 1,
+                "ada.ndjson": 1,
+                "_fields.py": 1,
+                "_documents.py": 1,
+                "selection.py": 1,
+            },
+        ),
         (
             "logs",
             ("trace_id",),
             "trace_id",
-            {"ada-error-analysis.json": 1, "ada.yml": 1, "ada.ndjson": 4},
+            {
+                "ada-error-analysis.json": 1,
+                "ada.yml": 1,
+                "ada.ndjson": 4,
+                "_fields.py": 1,
+                "_aggregations.py": 2,
+                "_documents.py": 2,
+                "selection.py": 1,
+            },
+        ),
+        # What the log commands ask spans for.
+        ("traces", ("duration",), "duration", {"_aggregations.py": 4, "_fields.py": 1, "ada.ndjson": 1}),
+        # Of logs: the runbooks of what the app raises itself, and the alerts' texts.
+        (
+            "logs",
+            ("event_name",),
+            "event_name",
+            {
+                "AppRaisedAlertCritical.md": 1,
+                "AppRaisedAlertHigh.md": 1,
+                "AppRaisedAlertMedium.md": 1,
+                "application.yml": 3,
+                "_fields.py": 3,
+                "_documents.py": 3,
+            },
+        ),
+        # Of spans, whose events the runbooks of security ask for.
+        (
+            "traces",
+            ("event_name",),
+            "event_name",
+            {
+                "PermissionDenials.md": 1,
+                "RateLimiting.md": 1,
+                "SignInFailures.md": 1,
+                "SuspiciousInput.md": 1,
+            },
         ),
         ("traces", ("name",), "name", {"ada.yml": 1, "ada.ndjson": 1}),
     ],
@@ -168,6 +215,65 @@ def test_renaming_a_field_of_documents_names_the_places(
     found = set(check(read(tree)).problems) - before
     assert {problem.name for problem in found} == {field}
     assert Counter(Path(problem.path).name for problem in found) == places
+
+
+def test_renaming_an_attribute_names_the_log_commands(sources: Sources) -> None:
+    renamed = sent_attributes() - {"http.route", "request_id"} | {"http.path", "request.id"}
+    found = set(check(sources, attributes=renamed).problems) - set(check(sources).problems)
+    assert {problem.name for problem in found} >= {"attributes.http.route", "attributes.request_id"}
+    for problem in found:
+        if problem.path.startswith("ada_otel/analysis"):
+            line = (REPOSITORY / problem.path).read_text("utf-8").splitlines()[problem.line - 1]
+            assert f'"{problem.name}"' in line
+    assert {Path(problem.path).name for problem in found if problem.path.startswith("ada_otel/analysis")} == {
+        "_aggregations.py",
+        "_fields.py",
+    }
+
+
+def test_a_text_that_loses_its_keyword_is_named(tree: Path) -> None:
+    before = set(check(read(tree)).problems)
+    file = tree / "collector/elasticsearch/ada-logs.json"
+    template = json.loads(file.read_text("utf-8"))
+    del template["template"]["mappings"]["properties"]["body"]["properties"]["text"]["fields"]
+    file.write_text(json.dumps(template))
+    found = set(check(read(tree)).problems) - before
+    assert ("ada_otel/analysis/_fields.py", "body.text.keyword") in {(one.path, one.name) for one in found}
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("search user_id:7 --since 1h", ""),
+        ("search 'NOT (level:error OR _exists_:trace_id)' --since 1h  # as it was", ""),
+        ("trends --by exception.type", ""),
+        ("trends --by message", ""),
+        ("trends --by exception.traceback", "it is text; take its .keyword"),
+        ("search user_ids:7", "no attribute user_ids in what ada_otel sends; nearest: user_id"),
+        (
+            "search --index 'ada-traces-*' severity_text:x",
+            "no field severity_text in the index template of ada-traces-app",
+        ),
+        ("search 'AND x'", "ada-otel does not take `ada-otel logs search 'AND x'`: query, column 1"),
+        ("search --sinse 1h", "ada-otel does not take `ada-otel logs search --sinse 1h`: ada-otel: error"),
+        ("serch x", "invalid choice: 'serch'"),
+    ],
+)
+def test_commands_in_pages_and_alerts_are_read(tree: Path, command: str, problem: str) -> None:
+    before = set(check(read(tree)).problems)
+    page = tree / "collector/runbooks/New.md"
+    page.write_text(f"# New\n\n- Look:\n\n      ada-otel logs {command}\n")
+    rules = tree / "collector/prometheus/rules/application.yml"
+    rules.write_text(
+        rules.read_text("utf-8").replace(
+            "ada-otel logs search --level\n            critical --since 15m",
+            f"ada-otel logs {command.partition('#')[0].strip()}. And no more",
+        )
+    )
+    found = sorted(set(check(read(tree)).problems) - before)
+    places = ["collector/prometheus/rules/application.yml", "collector/runbooks/New.md"]
+    assert [one.path for one in found] == (places if problem else [])
+    assert all(problem in one.text for one in found)
 
 
 def test_a_resource_attribute_that_is_no_label_is_named(tree: Path) -> None:

@@ -107,10 +107,8 @@ def test_the_command_writes_files_that_only_the_owner_reads(tmp_path: Path) -> N
     (tmp_path / "auth").chmod(0o644)
     result = _run("--write", str(tmp_path), dsn=f"https://{KEY}@sentry.io/42")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    assert (tmp_path / "endpoint").read_text(
-        encoding="utf-8"
-    ) == "https://sentry.io/api/42/integration/otlp\n"
-    assert (tmp_path / "auth").read_text(encoding="utf-8") == f"sentry sentry_key={KEY}\n"
+    assert (tmp_path / "endpoint").read_text(encoding="utf-8") == "https://sentry.io/api/42/integration/otlp"
+    assert (tmp_path / "auth").read_text(encoding="utf-8") == f"sentry sentry_key={KEY}"
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 

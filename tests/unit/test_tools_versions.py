@@ -8,7 +8,7 @@ import yaml
 
 from tools.builds.elasticsearch_node import SOURCES
 from tools.builds.go import GoBuild
-from tools.builds.targets import ALERTMANAGER, OTELCOL, PROMETHEUS
+from tools.builds.targets import ALERTMANAGER, COMPOSE, GO_BUILDS, OTELCOL, PROMETHEUS
 from tools.versions import at_least, pinned
 
 
@@ -47,6 +47,10 @@ def test_prometheus_and_alertmanager() -> None:
     assert required(ALERTMANAGER, "github.com/prometheus/alertmanager") == pinned("alertmanager")
 
 
+def test_the_loader_of_compose() -> None:
+    assert required(COMPOSE, "github.com/compose-spec/compose-go/v2") == pinned("compose_go")
+
+
 def test_elasticsearch_version_is_given_on_the_command_line() -> None:
     assert (SOURCES / "pom.xml").read_text().count("${elasticsearch.version}") == 2
     assert pinned("elasticsearch") not in (SOURCES / "pom.xml").read_text()
@@ -54,7 +58,7 @@ def test_elasticsearch_version_is_given_on_the_command_line() -> None:
 
 def test_the_go_that_is_installed_is_new_enough_for_each_module() -> None:
     assert at_least(pinned("go", "package"), pinned("go", "minimum"))
-    for target in (OTELCOL, PROMETHEUS, ALERTMANAGER):
+    for target in GO_BUILDS:
         directive = re.search(r"^go (\S+)$", (target.module / "go.mod").read_text(), re.MULTILINE)
         assert directive is not None
         assert at_least(pinned("go", "minimum"), directive.group(1))

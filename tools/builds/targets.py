@@ -1,4 +1,4 @@
-"""The Go programs of the native stack."""
+"""The Go programs of the native stack, and the one that only tests need."""
 
 from __future__ import annotations
 
@@ -46,4 +46,13 @@ ALERTMANAGER = GoBuild(
     variables=((_VERSION, pinned("alertmanager")),),
 )
 
-GO_BUILDS = (OTELCOL, PROMETHEUS, ALERTMANAGER)
+#: Loads docker-compose.yml as docker compose does; the stack has no use for it.
+COMPOSE = GoBuild(
+    name="compose",
+    module=_HERE / "compose",
+    packages=(".",),
+    programs=("compose",),
+    duration="under a minute",
+)
+
+GO_BUILDS = (OTELCOL, PROMETHEUS, ALERTMANAGER, COMPOSE)

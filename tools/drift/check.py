@@ -11,6 +11,7 @@ from typing import Any
 
 from ada_otel import catalogue
 from ada_otel.catalogue import Metric, prometheus_series
+from tools.drift import commands
 from tools.drift.documents import lookups, wrong
 from tools.drift.expressions import groupings, parse, result_labels, selectors
 from tools.drift.known import Names, names
@@ -86,7 +87,7 @@ def check(
     for rule in all_rules:
         found |= _in_templates(rule, known)
     found |= _in_alertmanager(root, all_rules, known)
-    asked = lookups(root)
+    asked = [*lookups(root), *commands.lookups(root)]
     found |= {Problem(at.path, at.line, at.field, text) for at, text in wrong(root, asked, attributes)}
     unused = {row.name for row in rows if not used & {*prometheus_series(row), *_base(row)}}
     return Findings(

@@ -1,7 +1,8 @@
 """Fields of documents in Elasticsearch: those that panels and saved searches ask for, and those that exist.
 
-A field exists if the index template maps it. An attribute must also be one that the code of ada-otel names,
-and an attribute of a resource one that Prometheus has as a label, so that both back ends are asked alike.
+A field exists if the index template maps it; for the log commands, also if it maps the field once one comes.
+An attribute must also be one that the code of ada-otel names, and an attribute of a resource one that
+Prometheus has as a label, so that both back ends are asked alike.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _PROMETHEUS = "collector/prometheus/prometheus.yml"
 #: Parts of the package that read telemetry; the others make it.
 _READERS = frozenset({"analysis", "dashboards", "sentry_bridge", "performance", "probe", "redaction"})
 #: The index of the data source that ``${es}`` stands for, and of the other one.
-_LOGS, _TRACES = "ada-logs-app", "ada-traces-app"
+LOGS, TRACES = "ada-logs-app", "ada-traces-app"
 
 _VARIABLE = re.compile(r"\$\{\w+(?::\w+)?\}|\$\w+|\[\[\w+\]\]")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
@@ -47,6 +48,8 @@ class Lookup:
         path: The file, from the root of the repository.
         line: The line.
         counted: Whether documents are counted by its values, or sorted by them.
+        dynamic: Whether a field will do that gets its type when the first document has it.
+        problem: What is wrong with the place itself, if it could not be read.
     """
 
     field: str
@@ -54,6 +57,33 @@ class Lookup:
     path: str
     line: int
     counted: bool = False
+    dynamic: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Template:
+    """What an index template maps.
+
+    Attributes:
+        fields: The type of each field that it names.
+        dynamic: Patterns of fields that it maps when they come, each with the mapping, in their order.
+    """
+
+    fields: Mapping[str, str]
+    dynamic: tuple[tuple[str, Mapping[str, Any]], ...]
+
+    def kind(self, lookup: Lookup) -> str | None:
+        """The type of the field that is asked for; ``None`` if there is no such field."""
+        if lookup.field in self.fields or not lookup.dynamic:
+            return self.fields.get(lookup.field)
+        name, dot, part = lookup.field.rpartition(".keyword")
+        whole = name if dot and not part else lookup.field
+        for pattern, mapping in self.dynamic:
+            if fnmatch(whole, pattern):
+                found = mapping.get("fields", {}).get("keyword", {}) if whole == name else mapping
+                return found.get("type")
+        return None
 
 
 def lookups(root: Path) -> list[Lookup]:
@@ -81,28 +111,28 @@ def wrong(root: Path, asked: list[Lookup], sent: frozenset[str] | None = None) -
 
 
 def _wrong_with(
-    lookup: Lookup,
-    templates: Mapping[str, Mapping[str, str]],
-    sent: frozenset[str],
-    labels: frozenset[str],
+    lookup: Lookup, templates: Mapping[str, _Template], sent: frozenset[str], labels: frozenset[str]
 ) -> str:
-    mapped = {
-        field: kind
-        for pattern, fields in templates.items()
-        if fnmatch(lookup.index, pattern)
-        for field, kind in fields.items()
-    }
-    if lookup.field not in mapped:
+    if lookup.problem:
+        return lookup.problem
+    asked = [template for pattern, template in templates.items() if fnmatch(lookup.index, pattern)]
+    kinds = [kind for template in asked if (kind := template.kind(lookup))]
+    if not kinds:
+        mapped = [field for template in asked for field in template.fields]
         return _no_such(f"field {lookup.field} in the index template of {lookup.index}", lookup.field, mapped)
-    if lookup.counted and mapped[lookup.field] == "text":
+    if lookup.counted and "text" in kinds:
         return f"documents cannot be counted or sorted by {lookup.field}: it is text; take its .keyword"
-    of_resource = lookup.field.removeprefix("resource.attributes.")
-    if of_resource != lookup.field:
+    return _wrong_name(lookup.field, sent, labels)
+
+
+def _wrong_name(field: str, sent: frozenset[str], labels: frozenset[str]) -> str:
+    of_resource = field.removeprefix("resource.attributes.")
+    if of_resource != field:
         if of_resource not in labels:
             return _no_such(f"resource attribute {of_resource} in {_PROMETHEUS}", of_resource, labels)
         return ""
-    attribute = lookup.field.removeprefix("attributes.").removesuffix(".keyword")
-    if lookup.field.startswith("attributes.") and attribute not in sent:
+    attribute = field.removeprefix("attributes.").removesuffix(".keyword")
+    if field.startswith("attributes.") and attribute not in sent:
         return _no_such(f"attribute {attribute} in what ada_otel sends", attribute, sent)
     return ""
 
@@ -112,14 +142,17 @@ def _no_such(what: str, name: str, among: Any) -> str:
     return f"no {what}" + (f"; nearest: {nearest}" if nearest else "")
 
 
-def _templates(root: Path) -> dict[str, dict[str, str]]:
-    """The type of each mapped field, by the template's pattern of index names."""
+def _templates(root: Path) -> dict[str, _Template]:
+    """The templates, by their patterns of index names."""
     found = {}
     for path in sorted((root / _TEMPLATES).glob("*.json")):
         template = json.loads(path.read_text(encoding="utf-8"))
-        fields = dict(_mapped(template["template"]["mappings"]["properties"]))
+        mappings = template["template"]["mappings"]
+        fields = dict(_mapped(mappings["properties"]))
         kinds = {name: fields.get(kind.partition(" ")[2], kind) for name, kind in fields.items()}
-        found.update(dict.fromkeys(template["index_patterns"], kinds))
+        rows = [row for named in mappings["dynamic_templates"] for row in named.values()]
+        dynamic = tuple((row["path_match"], row["mapping"]) for row in rows if "path_match" in row)
+        found.update(dict.fromkeys(template["index_patterns"], _Template(kinds, dynamic)))
     return found
 
 
@@ -179,7 +212,7 @@ def _asked(node: Any, index: str = "") -> Iterator[tuple[str, str, bool, bool]]:
         source = node.get("datasource")
         if isinstance(source, dict) and source.get("type"):
             traces = source.get("uid") == "ada-traces"
-            index = (_TRACES if traces else _LOGS) if source["type"] == "elasticsearch" else ""
+            index = (TRACES if traces else LOGS) if source["type"] == "elasticsearch" else ""
         if index:
             yield from _of_target(node, index)
         for value in node.values():

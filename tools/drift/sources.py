@@ -50,6 +50,23 @@ class Expression:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Code in a page, and its place.
+
+    Attributes:
+        text: A block, a line of one, or a span.
+        path: The file, from the root of the repository.
+        line: Where it begins.
+        last_line: Where it ends.
+    """
+
+    text: str
+    path: str
+    line: int
+    last_line: int
+
+
+@dataclass(frozen=True)
 class Rule:
     """A recording or alerting rule.
 
@@ -204,12 +221,19 @@ def _without_variables(text: str) -> tuple[str, str]:
 
 
 def _of_pages(root: Path) -> Iterator[Expression]:
+    for code in code_of_pages(root):
+        if is_promql(code.text):
+            yield Expression(code.text, code.path, code.line, code.last_line)
+
+
+def code_of_pages(root: Path) -> Iterator[Code]:
+    """The code in all pages, but for those that are made of what is checked here."""
     for pattern in _PAGES:
         for path in sorted(root.glob(pattern)):
-            if _relative(path, root) not in _MADE:
+            name = _relative(path, root)
+            if name not in _MADE:
                 for text, line, last in _code(path.read_text(encoding="utf-8").splitlines()):
-                    if is_promql(text):
-                        yield Expression(text, _relative(path, root), line, last)
+                    yield Code(text, name, line, last)
 
 
 def _code(lines: list[str]) -> Iterator[tuple[str, int, int]]:

@@ -24,6 +24,7 @@ from ada_otel.analysis import (
     NothingThereError,
     Selection,
 )
+from ada_otel.analysis._documents import from_hit
 from ada_otel.analysis._grouping import LONG, key_of, pattern_of
 from ada_otel.analysis._plain import JsonOutput, PlainOutput, clean
 from ada_otel.analysis._rich import RichOutput
@@ -46,6 +47,30 @@ def test_rotated_compressed_and_damaged_files(tmp_path: Path) -> None:
     analyzer = FileAnalyzer([str(tmp_path / "app.log*")])
     assert [entry.message for entry in analyzer.search(Selection())] == ["three", "two", "one"]
     assert analyzer.skipped == 5
+
+
+def test_an_event_is_found_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "app.log"
+    file.write_text(line("Stock is low", event_name="ada.alert") + line("Stock is low"))
+    analyzer = FileAnalyzer([str(file)])
+    for query in ("event.name:ada.alert", "event:ada.*", "event_name:ada.alert"):
+        (entry,) = analyzer.search(Selection(query))
+        assert entry.attributes["event_name"] == "ada.alert"
+
+
+def test_an_event_of_a_span_is_shown_by_its_name() -> None:
+    source = {
+        "@timestamp": "1763971200000.5",
+        "event_name": "ada.security.rate_limited",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "attributes": {"ada.security.limit": "sign_in", "event.name": "ada.security.rate_limited"},
+    }
+    entry = from_hit({"_index": "ada-traces-app", "_id": "1", "_source": source})
+    assert (entry.message, entry.level, entry.logger) == ("ada.security.rate_limited", "", None)
+    assert entry.attributes["ada.security.limit"] == "sign_in"
+    # An empty line of a log stays one.
+    logged = from_hit({"_index": "ada-logs-app", "_id": "1", "_source": {**source, "body": {"text": ""}}})
+    assert logged.message == ""
 
 
 def test_structlog_and_stdlib_names_are_understood(tmp_path: Path) -> None:
