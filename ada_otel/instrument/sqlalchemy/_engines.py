@@ -209,9 +209,7 @@ class EngineTracing:
     ) -> None:
         try:
             duration = durations.of(sql_operation(statement), failure)
-            # A span that is not recorded has no exemplar.
-            recorded = span is not None and span.is_recording()
-            duration.record(seconds, None, span.get_span_context() if recorded else None)  # type: ignore[union-attr]
+            duration.record(seconds, None, None if span is None else span.get_span_context())
             if span is not None:
                 if isinstance(failure, Exception):
                     span.set_status(Status(StatusCode.ERROR, str(failure)))
