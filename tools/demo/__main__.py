@@ -25,6 +25,8 @@ from tools.stack import Stack, chosen_ports
 
 #: SPAN_KIND_SERVER of OTLP.
 _SERVER_KIND = 2
+#: What tells the span of a request from that of a Socket.IO event, a server's span as well.
+_HTTP_METHOD = "attributes.http.request.method"
 _FOLDER = REPOSITORY / ".demo"
 _SERVERS_OF = {
     "prometheus": "Prometheus",
@@ -165,6 +167,7 @@ def _look(back_ends: BackEnds, reports: list[dict[str, Any]], failures: dict[str
         return back_ends.count(
             "ada-traces-*",
             {"term": {"kind": "Server"}},
+            {"exists": {"field": _HTTP_METHOD}},
             {"bool": {"must_not": {"prefix": {"attributes.url.path": "/socket.io"}}}},
         )
 
@@ -180,6 +183,7 @@ def _look(back_ends: BackEnds, reports: list[dict[str, Any]], failures: dict[str
             1
             for span in back_ends.sentry()["spans"]
             if span["kind"] == _SERVER_KIND
+            and _HTTP_METHOD.removeprefix("attributes.") in span["attributes"]
             and span["resource"].get("service.name") == service
             and "/socket.io" not in span["name"]
         )
