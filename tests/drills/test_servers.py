@@ -20,6 +20,10 @@ from tests.support.process import LAUNCHER
 
 pytestmark = pytest.mark.drill
 
+#: These servers end late, or not within their seconds, on a machine that does other work: seen in one run of
+#: three under load, and not without. The summary names each further try as RERUN.
+_LOADED = pytest.mark.flaky(reruns=4, reruns_delay=5)
+
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 REQUESTS = 2000 if LONG else 90
 DURATION = "http.server.request.duration"
@@ -40,6 +44,7 @@ def _counted(server: Collector) -> tuple[int, int, dict[str, int]]:
     return sum(span.kind == 2 for span in server.spans()), sum(totals.values()), totals
 
 
+@_LOADED
 @pytest.mark.parametrize("way", ["launcher", "setup", "setup, lazy-apps"])
 def test_uwsgi(way: Any, tmp_path: Path) -> None:
     before = "" if way == "launcher" else "import ada_otel\nada_otel.setup()\n"
@@ -71,6 +76,7 @@ def test_uwsgi(way: Any, tmp_path: Path) -> None:
         assert "Traceback" not in uwsgi.output, uwsgi.output
 
 
+@_LOADED
 def test_flask_reloader(tmp_path: Path) -> None:
     """Both generations of the app are counted: the one that the reloader ends, and the one that follows."""
     module = tmp_path / "drillapp.py"
