@@ -22,7 +22,7 @@ from ada_otel.logs._hub import hub
 from ada_otel.logs._redaction import redactor
 from ada_otel.web.context import RequestContext
 
-__all__ = ["RequestLog", "Served"]
+__all__ = ["RequestLog", "Served", "safely"]
 
 #: Not below ``ada_otel``: what our own loggers say is not sent.
 _NAME = "ada.requests"
@@ -43,7 +43,7 @@ class Served(RequestContext):
 
 
 class RequestLog:
-    """Writes the lines that the settings ask for; never raises.
+    """Writes the lines that the settings ask for. Call it by way of :func:`safely`, which contains errors.
 
     Args:
         completed: The stdlib's level of `Request completed` and `Event completed`; None for none.
