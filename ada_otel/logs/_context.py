@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from operator import attrgetter
+from functools import lru_cache
 from typing import Any
 
 from ada_otel.logs._redaction import redactor
+from ada_otel.pipeline.grouped import Group
 
-__all__ = ["add_to"]
+__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "grouped"]
 
-#: Attributes of the request context, and what they are called on a log record: by semantic convention, but
-#: for the two ids that the log files and the index have always had.
-_KEYS = ("request_id", "user_id", "session.id", "http.route", "client.address")
-_values = attrgetter("request_id", "user_id", "session_id", "route", "client_address")
+#: As :meth:`ada_otel.web.context.RequestContext.log_values` gives them.
+RequestValues = tuple[str | None, ...]
+
+#: The one of these into which a client may write anything.
+_USER_AGENT = "user_agent.original"
+#: What these are called on a log record: by semantic convention, but for the two ids that the log files and
+#: the index have always had.
+KEYS = ("request_id", "user_id", "session.id", "http.route", "client.address", _USER_AGENT)
+#: So many are remembered.
+_CLIENTS = 1024
 
 _current: Callable[[], Any] | None = None
 
 
-def add_to(attributes: MutableMapping[str, Any]) -> None:
-    """Add what the current request knows; what the line says itself stays."""
+def current_values() -> RequestValues | None:
+    """What the current request knows by now; None outside of one."""
     global _current  # noqa: PLW0603  # imported with the first line, for start-up's sake
     if _current is None:
         from ada_otel.web.context import current
 
         _current = current
     request = _current()
-    if request is None:
+    return None if request is None else request.log_values()
+
+
+def grouped(values: RequestValues, rest: dict[str, Any]) -> Group:
+    """What recurs of it, as a group; the request id and the route are put into ``rest``."""
+    request_id, user, session, route, address, agent = values
+    rest["request_id"] = request_id
+    if route is not None:
+        rest["http.route"] = route
+    return _of_client(user, session, address, redactor().value(_USER_AGENT, agent) if agent else None)
+
+
+@lru_cache(_CLIENTS)
+def _of_client(user: str | None, session: str | None, address: str | None, agent: str | None) -> Group:
+    pairs = (("user_id", user), ("session.id", session), ("client.address", address), (_USER_AGENT, agent))
+    return tuple((key, value) for key, value in pairs if value is not None)
+
+
+def add_to(attributes: MutableMapping[str, Any]) -> None:
+    """Add what the current request knows; what the line says itself stays."""
+    values = current_values()
+    if values is None:
         return
-    for key, value in zip(_KEYS, _values(request), strict=True):
+    for key, value in zip(KEYS, values, strict=True):
         if value is not None and key not in attributes:
-            attributes[key] = value
-    # The one of these that a client may write anything into.
-    agent = request.user_agent
-    if agent and "user_agent.original" not in attributes:
-        attributes["user_agent.original"] = redactor().value("user_agent.original", agent)
+            attributes[key] = redactor().value(key, value) if key == _USER_AGENT else value

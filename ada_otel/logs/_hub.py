@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 
 from ada_otel._diagnostics import failed
 from ada_otel.logs._console import Console, prints_to_console
+from ada_otel.logs._deferred import defer_record
 from ada_otel.logs._file import RotatingFile
 from ada_otel.logs._json import render
-from ada_otel.logs._line import Line, from_event, from_record, level_of, message_of
+from ada_otel.logs._line import Line, from_event, from_parts, from_record, level_of, message_of
 from ada_otel.logs._metrics import Counts
 from ada_otel.logs._otlp import OTLPSink
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+    from ada_otel.pipeline.logging import Finish
 
 __all__ = ["Hub", "hub"]
 
@@ -48,9 +55,13 @@ class Hub:
         if record.levelno < self.level or getattr(self._busy, "flag", False):
             return False
         # Before the flag is set: what an argument's __str__ logs is a line of its own.
-        message = message_of(record) if type(record.msg) is str and record.args else None
+        message = None
+        if type(record.msg) is str:
+            message = message_of(record) if record.args else record.msg
         self._busy.flag = True
         try:
+            if message is not None and self._deferred(record, message):
+                return False
             line = from_record(record, message)
             self._write(line)
             if self.console is not None and not prints_to_console(logger, any_handler=self.console_defers):
@@ -61,6 +72,17 @@ class Hub:
         finally:
             self._busy.flag = False
         return False
+
+    def _deferred(self, record: logging.LogRecord, message: str) -> bool:
+        """Whether it is on its way, without having been made."""
+        sink = self._only_sink
+        return (
+            sink is not None
+            and not record.exc_info
+            and not record.stack_info
+            and record.name.partition(".")[0] not in _OWN_LOGGERS
+            and defer_record(sink, self.counts, record, message)
+        )
 
     def sends(self, record: logging.LogRecord) -> bool:
         """Whether a stdlib record that has come by became an OTLP record."""
@@ -96,12 +118,41 @@ class Hub:
             self.file is not None or self.console is not None or (self.otlp is not None and self.otlp.heard)
         )
 
-    def accept(self, line: Line) -> None:
-        """Take a line of our own, which comes by no logger. Never raises."""
+    def accept_parts(
+        self,
+        logger: str,
+        level: int,
+        span_context: SpanContext | None,
+        finish: Finish,
+        parts: tuple[Any, ...],
+        most: int,
+    ) -> None:
+        """Take a line of our own, which comes by no logger. Never raises.
+
+        Args:
+            logger: The logger's name, none of our own.
+            level: The stdlib's level.
+            span_context: Of the span that it is about, which may have ended.
+            finish: Makes its message and attributes, redacted; called when the line is sent.
+            parts: The arguments of ``finish``: nothing that changes, and nothing that keeps a request alive.
+            most: It makes no more attributes than this.
+        """
         if getattr(self._busy, "flag", False):
             return
         self._busy.flag = True
         try:
+            now, name = time.time_ns(), logging.getLevelName(level)
+            sink = self._only_sink
+            if (
+                sink is not None
+                and not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY)
+                and sink.defer(logger, level, name, now, span_context, finish, parts, most)
+            ):
+                if self.counts is not None:
+                    self.counts.count_level(level, span_context)
+                return
+            message, attributes = finish(*parts)
+            line = from_parts(logger, level, name, now, span_context, message, attributes.together())
             self._write(line)
             if self.console is not None:
                 self.console.write(line)
@@ -118,6 +169,11 @@ class Hub:
                 self.otlp.write(line)
         if self.file is not None:
             self.file.write(render(line))
+
+    @property
+    def _only_sink(self) -> OTLPSink | None:
+        """Where lines become OTLP records, if that is all that becomes of them."""
+        return self.otlp if self.file is None and self.console is None else None
 
     @property
     def idle(self) -> bool:

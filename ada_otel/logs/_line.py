@@ -24,7 +24,7 @@ from ada_otel.logs._values import plain, text_of
 __all__ = ["Line", "Rendered", "from_event", "from_parts", "from_record", "level_of", "severity"]
 
 #: What every stdlib record has, and what structlog's formatter adds; the rest came by ``extra=``.
-_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
+STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
     "taskName",
@@ -34,7 +34,7 @@ _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "_from_structlog",
 }
 #: A record with no more fields than this came without ``extra=`` and was not formatted before.
-_STANDARD_COUNT = len(vars(logging.makeLogRecord({})))
+STANDARD_COUNT = len(vars(logging.makeLogRecord({})))
 
 #: Keys of a structlog event that have a place of their own in a line.
 _PLACED = frozenset(
@@ -167,8 +167,8 @@ def from_record(record: logging.LogRecord, message: str | None = None) -> Line:
     attributes["code.function.name"] = function or "?"
     attributes["code.line.number"] = number
     found = vars(record)
-    if len(found) > _STANDARD_COUNT:
-        _add(attributes, ((key, found[key]) for key in found if key not in _STANDARD_FIELDS), redact)
+    if len(found) > STANDARD_COUNT:
+        _add(attributes, ((key, found[key]) for key in found if key not in STANDARD_FIELDS), redact)
         if attributes.get("level") == record.levelname.lower():
             del attributes["level"]  # structlog's add_log_level, by way of render_to_log_kwargs
     if record.exc_info:
@@ -201,23 +201,30 @@ def from_event(event: dict[str, Any], level: int, logger: str | None) -> Line:
 
 
 def from_parts(
-    logger: str, level: int, message: str, attributes: dict[str, Any], span: SpanContext | None
+    logger: str,
+    level: int,
+    level_name: str,
+    timestamp: int,
+    span_context: SpanContext | None,
+    message: str,
+    attributes: dict[str, Any],
 ) -> Line:
-    """A line of our own making, in the request that is being served.
+    """A line of our own making.
 
     Args:
         logger: The logger's name.
         level: The stdlib's level.
+        level_name: Its name there.
+        timestamp: In nanoseconds since the epoch.
+        span_context: Of the span that it is about, which may have ended.
         message: The message, free of secrets.
         attributes: Plain values, redacted; taken over.
-        span: The span that it is about, which may have ended.
     """
-    line = _start(time.time_ns(), level, logging.getLevelName(level), logger)
+    line = _start(timestamp, level, level_name, logger)
     line.message, line.module = message, logger.rpartition(".")[2]
     line.attributes = attributes
-    _context.add_to(attributes)
     line.context = get_current()
-    line.span_context = span
+    line.span_context = span_context
     return line
 
 

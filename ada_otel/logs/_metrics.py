@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from opentelemetry.metrics import get_meter
+from opentelemetry.trace import SpanContext
 
 from ada_otel import catalogue
 from ada_otel.logs._line import Line
@@ -37,14 +38,18 @@ class Counts:
 
     def count(self, line: Line) -> None:
         """Count a line, and its exception if it has one."""
-        handle = self._by_level.get(line.level)
-        if handle is None:
-            handle = bind(self._records, {"ada.log.severity": severity_range(line.level)})
-            if len(self._by_level) < _MOST_HANDLES:
-                self._by_level[line.level] = handle
-        handle.add(1, None, line.span_context)
+        self.count_level(line.level, line.span_context)
         if "exception.type" in line.attributes:
             self._count_exception(line)
+
+    def count_level(self, level: int, span_context: SpanContext | None) -> None:
+        """Count a line without an exception."""
+        handle = self._by_level.get(level)
+        if handle is None:
+            handle = bind(self._records, {"ada.log.severity": severity_range(level)})
+            if len(self._by_level) < _MOST_HANDLES:
+                self._by_level[level] = handle
+        handle.add(1, None, span_context)
 
     def _count_exception(self, line: Line) -> None:
         kind, route = line.attributes["exception.type"], line.attributes.get("http.route")

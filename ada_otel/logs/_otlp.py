@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry._logs import Logger, LogRecord, get_logger, get_logger_provider
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
 from ada_otel.logs._line import Line, severity
+
+if TYPE_CHECKING:
+    from ada_otel.pipeline.logging import Finish
 
 __all__ = ["OTLPSink"]
 
@@ -30,11 +33,44 @@ class OTLPSink:
         composite = getattr(get_logger_provider(), "_multi_log_record_processor", None)
         return composite is None or bool(composite._log_record_processors)
 
+    def defer(
+        self,
+        name: str,
+        level: int,
+        level_name: str,
+        timestamp: int,
+        span_context: SpanContext | None,
+        finish: Finish,
+        parts: tuple[Any, ...],
+        most: int,
+    ) -> bool:
+        """Queue a line that is made when it is sent, or say that it must be made now.
+
+        Args:
+            name: The logger's name.
+            level: The stdlib's level.
+            level_name: Its name there.
+            timestamp: When it was logged, in nanoseconds since the epoch.
+            span_context: Of the span in which it was logged.
+            finish: Makes its message and attributes, redacted.
+            parts: The arguments of ``finish``.
+            most: It makes no more attributes than this.
+        """
+        queue_deferred: Any = getattr(get_logger_provider(), "queue_deferred", None)
+        if queue_deferred is None:
+            return False
+        number, text = severity(level, level_name)
+        logger = self._loggers.get(name) or self._logger(name)
+        queued: bool = queue_deferred(logger, span_context, timestamp, number, text, finish, parts, most)
+        return queued
+
+    def _logger(self, name: str) -> Logger:
+        found = self._loggers[name] = get_logger(name)
+        return found
+
     def write(self, line: Line) -> None:
         """Send ``line``: straight into our queue where that can be, else the SDK's way."""
-        logger = self._loggers.get(line.logger)
-        if logger is None:
-            logger = self._loggers[line.logger] = get_logger(line.logger)
+        logger = self._loggers.get(line.logger) or self._logger(line.logger)
         number, text = severity(line.level, line.level_name)
         observed = time.time_ns()
         queue_plain: Any = getattr(get_logger_provider(), "queue_plain", None)

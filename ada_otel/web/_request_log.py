@@ -11,22 +11,28 @@ import logging
 import random
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
 
 from ada_otel._diagnostics import failed
-from ada_otel.logs import _line
+from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
 from ada_otel.logs._redaction import redactor
+from ada_otel.pipeline.grouped import GroupedAttributes
 from ada_otel.web.context import RequestContext
+
+if TYPE_CHECKING:
+    from ada_otel.pipeline.logging import Finish
 
 __all__ = ["RequestLog", "Served", "safely"]
 
 #: Not below ``ada_otel``: what our own loggers say is not sent.
 _NAME = "ada.requests"
 _logger = logging.getLogger(_NAME)
+#: Of a line: eight of its own, six of the request's.
+_MOST_ATTRIBUTES = 14
 
 
 class Served(RequestContext):
@@ -65,7 +71,12 @@ class RequestLog:
         """Say that a view is about to be called."""
         level = self._started
         if level is not None and self._wanted(level) and self._chosen():
-            _write(level, "Request started", _about(request), trace.get_current_span().get_span_context())
+            _write(
+                level,
+                trace.get_current_span().get_span_context(),
+                _finish_start,
+                (*_of_environ(request.environ), request.log_values()),
+            )
 
     def completed(self, request: Served, error: BaseException | None, *, aborted: bool) -> None:
         """Say that a request was served, or failed.
@@ -78,18 +89,24 @@ class RequestLog:
         level = self._completed
         if level is None or not self._wanted(level):
             return
-        code = int(request.status[:3]) if request.status else 500
-        if error is None and code < 500 and not self._chosen():
+        status = request.status
+        failed = error is not None or status is None or status >= "5"
+        if not failed and not self._chosen():
             return
-        found = _about(request)
-        found["http.response.status_code"] = code
-        found["duration_seconds"] = round(perf_counter() - request.began, 6)
-        found["http.response.body.size"] = int(request.length) if request.length else request.sent
-        if aborted:
-            found["aborted"] = True
-        if error is not None:
-            found["error.type"] = type(error).__qualname__
-        _write(level, "Request completed", found, request.span_context)
+        _write(
+            level,
+            request.span_context,
+            _finish_completion,
+            (
+                *_of_environ(request.environ),
+                status,
+                perf_counter() - request.began,
+                request.length or request.sent,
+                aborted,
+                None if error is None else type(error).__qualname__,
+                request.log_values(),
+            ),
+        )
 
     def event(self, event: str, namespace: str, seconds: float, error: Exception | None) -> None:
         """Say that a Socket.IO event was handled; see :func:`ada_otel.web.requests.socket_event`."""
@@ -98,14 +115,18 @@ class RequestLog:
             return
         if event == "connect" and isinstance(error, TypeError):
             return  # a handler that takes no `auth` is called a second time, without it
-        found: dict[str, Any] = {
-            "socketio.event": event,
-            "socketio.namespace": namespace,
-            "duration_seconds": round(seconds, 6),
-        }
-        if error is not None:
-            found["error.type"] = type(error).__qualname__
-        _write(level, "Event completed", found, trace.get_current_span().get_span_context())
+        _write(
+            level,
+            trace.get_current_span().get_span_context(),
+            _finish_event,
+            (
+                event,
+                namespace,
+                seconds,
+                None if error is None else type(error).__qualname__,
+                _context.current_values(),
+            ),
+        )
 
     def _chosen(self) -> bool:
         return self._ratio >= 1 or random.random() < self._ratio  # noqa: S311  # no secret
@@ -123,32 +144,81 @@ def safely(write: Callable[..., None], *arguments: Any, **options: Any) -> None:
         failed("Logging a request", error)
 
 
-def _about(request: RequestContext) -> dict[str, Any]:
-    get, redact = request.environ.get, redactor().value
-    found: dict[str, Any] = {
-        "http.request.method": get("REQUEST_METHOD", ""),
-        "url.path": redact("url.path", get("PATH_INFO", "")),
-    }
-    if query := get("QUERY_STRING"):
+def _of_environ(environ: dict[str, Any]) -> tuple[str, str, str | None]:
+    return environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", ""), environ.get("QUERY_STRING")
+
+
+def _finish_start(
+    method: str, path: str, query: str | None, values: _context.RequestValues
+) -> tuple[str, GroupedAttributes]:
+    found = _about(method, path, query)
+    return "Request started", GroupedAttributes((_context.grouped(values, found),), found)
+
+
+def _finish_completion(
+    method: str,
+    path: str,
+    query: str | None,
+    status: str | None,
+    seconds: float,
+    size: str | int,
+    aborted: bool,
+    error: str | None,
+    values: _context.RequestValues,
+) -> tuple[str, GroupedAttributes]:
+    found = _about(method, path, query)
+    found["http.response.status_code"] = 500 if status is None else int(status[:3])
+    found["duration_seconds"] = round(seconds, 6)
+    found["http.response.body.size"] = int(size)
+    if aborted:
+        found["aborted"] = True
+    if error is not None:
+        found["error.type"] = error
+    return "Request completed", GroupedAttributes((_context.grouped(values, found),), found)
+
+
+def _about(method: str, path: str, query: str | None) -> dict[str, Any]:
+    redact = redactor().value
+    found = {"http.request.method": method, "url.path": redact("url.path", path)}
+    if query:
         found["url.query"] = redact("url.query", query)
     return found
 
 
-def _write(level: int, message: str, found: dict[str, Any], span: trace.SpanContext | None) -> None:
+def _finish_event(
+    event: str, namespace: str, seconds: float, error: str | None, values: _context.RequestValues | None
+) -> tuple[str, GroupedAttributes]:
+    found: dict[str, Any] = {
+        "socketio.event": event,
+        "socketio.namespace": namespace,
+        "duration_seconds": round(seconds, 6),
+    }
+    if error is not None:
+        found["error.type"] = error
+    groups = () if values is None else (_context.grouped(values, found),)
+    return "Event completed", GroupedAttributes(groups, found)
+
+
+def _write(
+    level: int, span_context: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]
+) -> None:
     if _logger.handlers:
-        _write_as_record(level, message, found, span)
+        message, attributes = finish(*parts)
+        _write_as_record(level, message, attributes.together(), span_context)
     else:
-        hub.accept(_line.from_parts(_NAME, level, message, found, span))
+        hub.accept_parts(_NAME, level, span_context, finish, parts, _MOST_ATTRIBUTES)
 
 
-def _write_as_record(level: int, message: str, found: dict[str, Any], span: trace.SpanContext | None) -> None:
+def _write_as_record(
+    level: int, message: str, attributes: dict[str, Any], span: trace.SpanContext | None
+) -> None:
     """Write it by way of the stdlib, where our bridge takes it up like any line."""
     if span is None or not span.is_valid:
-        _logger.log(level, message, extra=found)
+        _logger.log(level, message, extra=attributes)
         return
     # The span may have ended; the line is its own all the same.
     token = context_api.attach(trace.set_span_in_context(trace.NonRecordingSpan(span)))
     try:
-        _logger.log(level, message, extra=found)
+        _logger.log(level, message, extra=attributes)
     finally:
         context_api.detach(token)

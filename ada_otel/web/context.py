@@ -70,6 +70,30 @@ class RequestContext:
         found = None if session is None else dict.get(session, "session_id")
         return None if found is None else str(found)
 
+    def log_values(self) -> tuple[str | None, ...]:
+        """What log lines tell of it by now: request id, user, session, route, address and user agent.
+
+        Without the properties, which cost a line 5 µs.
+        """
+        environ = self.environ
+        session = self._session
+        if session is None:
+            session = self._find_session()
+        user, named = self._user_id, None
+        if session:
+            # Not by its own `get`; see `user_id`.
+            if user is None:
+                user = self.user_id
+            named = self.session_id
+        return (
+            self._request_id or self.request_id,
+            user,
+            named,
+            self._route or self.route,
+            environ.get("REMOTE_ADDR"),
+            environ.get("HTTP_USER_AGENT"),
+        )
+
     def remember(self) -> None:
         """Keep Flask's request context, for what is logged after Flask has forgotten it."""
         self._flask_context = _flask_context(self.environ)

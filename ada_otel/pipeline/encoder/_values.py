@@ -22,12 +22,17 @@ from ada_otel.pipeline.encoder._wire import (
     text,
     varint,
 )
+from ada_otel.pipeline.grouped import Group, GroupedAttributes
 
 MAX_ENTRIES = 2048
 """Entries of one cache. A full cache is emptied: what is in use comes back within one batch."""
 
 MAX_LENGTH = 128
 """Longest key and string value that is kept, in characters."""
+
+_MAX_GROUP_BYTES = 1024
+# Of these each value is another one: kept, they would only push out what recurs.
+_NEVER_KEPT = frozenset({"request_id"})
 
 MAX_DEPTH = 24
 """Deepest nesting encoded here; protobuf parsers stop at 100 messages."""
@@ -127,6 +132,7 @@ class _Cache(dict[tuple[Any, Any, type], bytes]):
             and type(key) is str
             and len(key) <= MAX_LENGTH
             and (kind is not str or len(value) <= MAX_LENGTH)
+            and key not in _NEVER_KEPT
         ):
             if len(self) >= MAX_ENTRIES:
                 self.clear()
@@ -134,22 +140,47 @@ class _Cache(dict[tuple[Any, Any, type], bytes]):
         return encoded
 
 
+class _Groups(dict[Group, bytes]):
+    """Encoded ``KeyValue`` fields of groups of attributes that recur together."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: _Cache) -> None:
+        self._pairs = pairs
+
+    def __missing__(self, group: Group) -> bytes:
+        encoded = b"".join([self._pairs[key, value, type(value)] for key, value in group])
+        if len(encoded) <= _MAX_GROUP_BYTES:
+            if len(self) >= MAX_ENTRIES:
+                self.clear()
+            self[group] = encoded
+        return encoded
+
+
 _caches: dict[bytes, _Cache] = {}
+_groups: dict[bytes, _Groups] = {}
 
 
 def attributes_encoder(tag: bytes) -> AttributesEncoder:
     """Make the function that encodes attributes into ``KeyValue`` fields with this tag.
 
-    It takes a plain dict, `BoundedAttributes`, any other mapping, or nothing, and raises what `any_value`
-    raises, and TypeError for a key that is not a string.
+    It takes a plain dict, `BoundedAttributes`, `GroupedAttributes`, any other mapping, or nothing, and raises
+    what `any_value` raises, and TypeError for a key that is not a string.
     """
     cache = _caches.setdefault(tag, _Cache(tag))
     lookup = cache.__getitem__
+    group = _groups.setdefault(tag, _Groups(cache)).__getitem__
 
     def encode(attributes: Any) -> Iterable[bytes]:
         kind = type(attributes)
         if kind is BoundedAttributes:
             attributes = attributes._dict
+        elif kind is GroupedAttributes:
+            rest = attributes.rest
+            values = rest.values()
+            found = list(map(group, attributes.groups))
+            found += map(lookup, zip(rest, values, map(type, values), strict=True))
+            return found
         elif kind is not dict:
             if not attributes:
                 return ()
@@ -191,6 +222,8 @@ def clear_attributes() -> None:
     _key_starts.clear()
     for cache in _caches.values():
         cache.clear()
+    for groups in _groups.values():
+        groups.clear()
 
 
 def cache_sizes() -> dict[bytes, int]:

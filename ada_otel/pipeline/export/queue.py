@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ada_otel.pipeline.grouped import GroupedAttributes
+
 #: An item without its strings: the span or record, its context, its dicts. By tracemalloc, SDK 1.45.
 _BASE_BYTES = 900
 _ATTRIBUTE_BYTES = 120
@@ -183,6 +185,8 @@ def weight(attributes: Any, text: Any = None) -> int:
         total += len(text)
     if not attributes:
         return total
+    if type(attributes) is GroupedAttributes:
+        attributes = attributes.together()
     values = getattr(attributes, "_dict", attributes).values()
     total += _ATTRIBUTE_BYTES * len(values)
     for value in values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 @dataclass
@@ -15,3 +15,7 @@ class Request:
     route: str | None = "/tea/<int:id>"
     client_address: str | None = "192.0.2.1"
     user_agent: str | None = "curl/8"
+
+    def log_values(self) -> tuple[str | None, ...]:
+        """In the order of ``ada_otel.logs._context.KEYS``."""
+        return astuple(self)

@@ -1,0 +1,41 @@
+"""Attributes of which some recur together: of a client, of a call site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["Group", "GroupedAttributes"]
+
+#: Pairs that recur together. No booleans or floats, of which some equal numbers of another type.
+Group = tuple[tuple[str, "str | int"], ...]
+
+
+class GroupedAttributes(Mapping[str, Any]):
+    """A mapping whose groups our encoder looks up whole, in one step for each.
+
+    Args:
+        groups: The groups; no key occurs twice, here or in ``rest``.
+        rest: The other attributes: str, bool, int and float.
+    """
+
+    __slots__ = ("groups", "rest")
+
+    def __init__(self, groups: tuple[Group, ...], rest: dict[str, Any]) -> None:
+        self.groups = groups
+        self.rest = rest
+
+    def together(self) -> dict[str, Any]:
+        """A dict of all of them."""
+        found = {key: value for group in self.groups for key, value in group}
+        found.update(self.rest)
+        return found
+
+    def __getitem__(self, key: str) -> Any:
+        return self.together()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.together())
+
+    def __len__(self) -> int:
+        return sum(map(len, self.groups)) + len(self.rest)
