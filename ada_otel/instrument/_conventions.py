@@ -12,7 +12,7 @@ from opentelemetry.instrumentation._semconv import (
 from ada_otel import bootstrap
 
 #: The context keys under which instrumentation is suppressed, in their two spellings.
-SUPPRESS_KEYS = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
+SUPPRESSED, SUPPRESSED_AS_WELL = _SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"
 
 
 def fast() -> bool:

@@ -10,7 +10,7 @@ import logging
 from functools import lru_cache
 from typing import Any
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ada_otel.logs import _context
@@ -19,6 +19,7 @@ from ada_otel.logs._metrics import Counts
 from ada_otel.logs._otlp import OTLPSink
 from ada_otel.logs._redaction import redactor
 from ada_otel.logs._values import plain
+from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.grouped import Group, GroupedAttributes
 
 __all__ = ["defer_record"]
@@ -58,7 +59,7 @@ def defer_record(sink: OTLPSink, counts: Counts | None, record: logging.LogRecor
     found = vars(record)
     extras = None
     if len(found) > STANDARD_COUNT:
-        extras = [(key, found[key]) for key in found if key not in STANDARD_FIELDS]
+        extras = [pair for pair in found.items() if pair[0] not in STANDARD_FIELDS]
         if len(extras) > _MOST_EXTRAS:
             return False
         for key, value in extras:

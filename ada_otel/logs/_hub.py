@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 from ada_otel._diagnostics import failed
 from ada_otel.logs._console import Console, prints_to_console
@@ -17,6 +17,7 @@ from ada_otel.logs._json import render
 from ada_otel.logs._line import Line, from_event, from_parts, from_record, level_of, message_of
 from ada_otel.logs._metrics import Counts
 from ada_otel.logs._otlp import OTLPSink
+from ada_otel.pipeline.current import get_current
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -60,7 +61,15 @@ class Hub:
             message = message_of(record) if record.args else record.msg
         self._busy.flag = True
         try:
-            if message is not None and self._deferred(record, message):
+            sink = self._only_sink
+            if (
+                sink is not None
+                and message is not None
+                and not record.exc_info
+                and not record.stack_info
+                and record.name.partition(".")[0] not in _OWN_LOGGERS
+                and defer_record(sink, self.counts, record, message)
+            ):
                 return False
             line = from_record(record, message)
             self._write(line)
@@ -72,17 +81,6 @@ class Hub:
         finally:
             self._busy.flag = False
         return False
-
-    def _deferred(self, record: logging.LogRecord, message: str) -> bool:
-        """Whether it is on its way, without having been made."""
-        sink = self._only_sink
-        return (
-            sink is not None
-            and not record.exc_info
-            and not record.stack_info
-            and record.name.partition(".")[0] not in _OWN_LOGGERS
-            and defer_record(sink, self.counts, record, message)
-        )
 
     def sends(self, record: logging.LogRecord) -> bool:
         """Whether a stdlib record that has come by became an OTLP record."""

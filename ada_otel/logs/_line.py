@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from opentelemetry._logs import SeverityNumber
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.log_utils import std_to_otel
 from opentelemetry.trace import SpanContext
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -20,6 +20,7 @@ from ada_otel.logs._call_site import call_site
 from ada_otel.logs._exceptions import Description, describe, describe_rendered, resolve
 from ada_otel.logs._redaction import Redactor, redactor
 from ada_otel.logs._values import plain, text_of
+from ada_otel.pipeline.current import get_current
 
 __all__ = ["Line", "Rendered", "from_event", "from_parts", "from_record", "level_of", "severity"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,17 @@ class OTLPSink:
             return False
         number, text = severity(level, level_name)
         logger = self._loggers.get(name) or self._logger(name)
-        queued: bool = queue_deferred(logger, span_context, timestamp, number, text, finish, parts, most)
+        queued: bool = queue_deferred(
+            logger,
+            span_context,
+            timestamp,
+            number,
+            text,
+            finish,
+            parts,
+            most,
+            important=level >= logging.ERROR,
+        )
         return queued
 
     def _logger(self, name: str) -> Logger:

@@ -71,7 +71,11 @@ def _call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
         _original(logger, record)
         return
     printed = hub.accept_record(logger, record)
-    if record.levelno < logging.WARNING and _only_for_us(logger):
+    if (
+        record.levelno < logging.WARNING
+        and type(logger.root.level) is _Lowered
+        and _has_no_level_of_its_own(logger)
+    ):
         return
     if printed and not logger.hasHandlers():
         return  # logging.lastResort would print it again
@@ -87,10 +91,8 @@ def _has_sent(record: logging.LogRecord) -> bool:
     return _state["on"] and getattr(_local, "record", None) is record and hub.sends(record)
 
 
-def _only_for_us(logger: logging.Logger) -> bool:
-    """Whether the record was made because we lowered the root logger's level, and for no other reason."""
-    if type(logger.root.level) is not _Lowered:
-        return False
+def _has_no_level_of_its_own(logger: logging.Logger) -> bool:
+    """Whether its level is that of the root logger: then a record was made only because we lowered that."""
     at: logging.Logger | None = logger
     while at is not None and at is not logger.root:
         if at.level:

@@ -176,6 +176,8 @@ class LoggerProvider(_SDKLoggerProvider):
         finish: Finish,
         parts: tuple[Any, ...],
         most: int,
+        *,
+        important: bool,
     ) -> bool:
         """Queue a line that is made later, or say that it must be made now; likewise.
 
@@ -188,6 +190,7 @@ class LoggerProvider(_SDKLoggerProvider):
             finish: Makes body and attributes.
             parts: Its arguments.
             most: More attributes than this it does not make.
+            important: Whether its severity is that of an error.
         """
         queue = self._our_queue(logger, most)
         if queue is None:
@@ -208,7 +211,7 @@ class LoggerProvider(_SDKLoggerProvider):
         else:
             item.trace_id, item.span_id, _, item.trace_flags, _, _ = span_context
         self._logger_metrics.emit_log()
-        queue.on_emit(item)  # type: ignore[arg-type]  # it has the fields that are read
+        queue.add(item, important)
         return True
 
     def _our_queue(self, logger: Any, attributes: int) -> BatchLogRecordProcessor | None:

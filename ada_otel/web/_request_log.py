@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from ada_otel.web.context import RequestContext
 if TYPE_CHECKING:
     from ada_otel.pipeline.logging import Finish
 
-__all__ = ["RequestLog", "Served", "safely"]
+__all__ = ["RequestLog", "Served"]
 
 #: Not below ``ada_otel``: what our own loggers say is not sent.
 _NAME = "ada.requests"
@@ -49,7 +48,7 @@ class Served(RequestContext):
 
 
 class RequestLog:
-    """Writes the lines that the settings ask for. Call it by way of :func:`safely`, which contains errors.
+    """Writes the lines that the settings ask for. Its methods never raise.
 
     Args:
         completed: The stdlib's level of `Request completed` and `Event completed`; None for none.
@@ -71,14 +70,17 @@ class RequestLog:
         """Say that a view is about to be called."""
         level = self._started
         if level is not None and self._wanted(level) and self._chosen():
+            get = request.environ.get
             _write(
                 level,
                 trace.get_current_span().get_span_context(),
                 _finish_start,
-                (*_of_environ(request.environ), request.log_values()),
+                (get("REQUEST_METHOD", ""), get("PATH_INFO", ""), get("QUERY_STRING"), request.log_values()),
             )
 
-    def completed(self, request: Served, error: BaseException | None, *, aborted: bool) -> None:
+    def completed(
+        self, request: Served, error: BaseException | None = None, *, aborted: bool = False
+    ) -> None:
         """Say that a request was served, or failed.
 
         Args:
@@ -87,46 +89,58 @@ class RequestLog:
             aborted: Whether the client went away before the end of the body.
         """
         level = self._completed
-        if level is None or not self._wanted(level):
+        if level is None:
             return
-        status = request.status
-        failed = error is not None or status is None or status >= "5"
-        if not failed and not self._chosen():
-            return
-        _write(
-            level,
-            request.span_context,
-            _finish_completion,
-            (
-                *_of_environ(request.environ),
-                status,
-                perf_counter() - request.began,
-                request.length or request.sent,
-                aborted,
-                None if error is None else type(error).__qualname__,
-                request.log_values(),
-            ),
-        )
+        try:
+            status = request.status
+            if not self._wanted(level) or (
+                error is None and status is not None and status < "5" and not self._chosen()
+            ):
+                return
+            get = request.environ.get
+            _write(
+                level,
+                request.span_context,
+                _finish_completion,
+                (
+                    get("REQUEST_METHOD", ""),
+                    get("PATH_INFO", ""),
+                    get("QUERY_STRING"),
+                    status,
+                    perf_counter() - request.began,
+                    request.length or request.sent,
+                    aborted,
+                    None if error is None else type(error).__qualname__,
+                    request.log_values(),
+                ),
+            )
+        except Exception as problem:
+            failed("Logging a request", problem)
 
     def event(self, event: str, namespace: str, seconds: float, error: Exception | None) -> None:
         """Say that a Socket.IO event was handled; see :func:`ada_otel.web.requests.socket_event`."""
         level = self._completed
-        if level is None or not self._wanted(level) or (error is None and not self._chosen()):
+        if level is None:
             return
-        if event == "connect" and isinstance(error, TypeError):
-            return  # a handler that takes no `auth` is called a second time, without it
-        _write(
-            level,
-            trace.get_current_span().get_span_context(),
-            _finish_event,
-            (
-                event,
-                namespace,
-                seconds,
-                None if error is None else type(error).__qualname__,
-                _context.current_values(),
-            ),
-        )
+        try:
+            if not self._wanted(level) or (error is None and not self._chosen()):
+                return
+            if event == "connect" and isinstance(error, TypeError):
+                return  # a handler that takes no `auth` is called a second time, without it
+            _write(
+                level,
+                trace.get_current_span().get_span_context(),
+                _finish_event,
+                (
+                    event,
+                    namespace,
+                    seconds,
+                    None if error is None else type(error).__qualname__,
+                    _context.current_values(),
+                ),
+            )
+        except Exception as problem:
+            failed("Logging a Socket.IO event", problem)
 
     def _chosen(self) -> bool:
         return self._ratio >= 1 or random.random() < self._ratio  # noqa: S311  # no secret
@@ -134,18 +148,6 @@ class RequestLog:
     @staticmethod
     def _wanted(level: int) -> bool:
         return _logger.isEnabledFor(level) and (hub.wants(level) or bool(_logger.handlers))
-
-
-def safely(write: Callable[..., None], *arguments: Any, **options: Any) -> None:
-    """Write a line; trouble with it is reported."""
-    try:
-        write(*arguments, **options)
-    except Exception as error:
-        failed("Logging a request", error)
-
-
-def _of_environ(environ: dict[str, Any]) -> tuple[str, str, str | None]:
-    return environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", ""), environ.get("QUERY_STRING")
 
 
 def _finish_start(

@@ -18,7 +18,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 
 from ada_otel._diagnostics import failed
-from ada_otel.web._request_log import RequestLog, Served, safely
+from ada_otel.web._request_log import RequestLog, Served
 from ada_otel.web.context import TRACED, RequestContext, _current
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def socket_event(event: str, namespace: str) -> Iterator[None]:
         problem = error
         raise
     finally:
-        safely(_options.log.event, event, namespace, perf_counter() - began, problem)
+        _options.log.event(event, namespace, perf_counter() - began, problem)
         _current.reset(token)
 
 
@@ -120,12 +120,12 @@ def _install() -> None:
         try:
             body = original(app, environ, functools.partial(_respond, request, start_response))
         except BaseException as error:
-            _completed(request, error)
+            _options.log.completed(request, error)
             raise
         else:
             if request.length is None and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
                 return _Body(body, request)
-            _completed(request)
+            _options.log.completed(request)
             return body
         finally:
             _current.reset(token)
@@ -193,7 +193,7 @@ class _Body:
     def _end(self, error: BaseException | None = None, *, aborted: bool = False) -> None:
         if self._open:
             self._open = False
-            _completed(self._request, error, aborted=aborted)
+            _options.log.completed(self._request, error, aborted=aborted)
 
 
 def _respond(
@@ -208,9 +208,15 @@ def _respond(
                 request.length = value
             elif size == 12 and name.lower() == "x-request-id":
                 own = True
-        _note_span(request)
+        # As in `_note_span`, in one piece: each call that is spared is 0.5 µs of each request.
+        traced = request.environ.get(TRACED)
+        if traced is None:
+            _note_span(request)
+        else:
+            request.span_context = traced.context
+            traced.span.set_attribute("request_id", request._request_id or request.request_id)
         if not own:
-            headers.append(("X-Request-ID", request.request_id))
+            headers.append(("X-Request-ID", request._request_id or request.request_id))
         request.remember()
     except Exception as error:
         failed("Giving a response its request id", error)
@@ -249,7 +255,3 @@ def _begin() -> Any:
     except Exception as error:
         failed("Beginning a request", error)
     return None
-
-
-def _completed(request: Served, error: BaseException | None = None, *, aborted: bool = False) -> None:
-    safely(_options.log.completed, request, error, aborted=aborted)

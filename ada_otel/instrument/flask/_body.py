@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
+
+from ada_otel.pipeline.current import attach, detach
 
 
 class _Noting(Protocol):
@@ -30,7 +31,7 @@ class StreamedBody:
         return self
 
     def __next__(self) -> bytes:
-        token = context_api.attach(self._context)
+        token = attach(self._context)
         try:
             piece = next(self._next)
             self._request.sent += len(piece)
@@ -44,17 +45,17 @@ class StreamedBody:
         else:
             return piece
         finally:
-            context_api.detach(token)
+            detach(token)
 
     def close(self) -> None:
         """Close the app's body; WSGI servers call this however the response ended."""
-        token = context_api.attach(self._context)
+        token = attach(self._context)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
-            context_api.detach(token)
+            detach(token)
             self._end()
 
     def _end(self) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import flask
 from flask.globals import request_ctx
 from flask.signals import got_request_exception
-from opentelemetry import context as context_api
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
@@ -41,6 +40,7 @@ from ada_otel.instrument.flask._body import StreamedBody
 from ada_otel.instrument.flask._commenter import COMMENTER_KEY, request_tags
 from ada_otel.instrument.flask._headers import request_capture, response_capture
 from ada_otel.instrument.flask._status import bind_metrics, declared_size, set_status, without_empty
+from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.metrics import bind
 from ada_otel.pipeline.tracing.begin import begin_with
 from ada_otel.web.context import TRACED
@@ -64,10 +64,12 @@ _EMPTY = Context()
 class Request:
     """What is known of one request while it is served."""
 
-    __slots__ = ("error", "length", "route", "sent", "span", "status", "streamed", "tags")
+    __slots__ = ("context", "error", "length", "route", "sent", "span", "status", "streamed", "tags")
 
     def __init__(self, span: trace.Span) -> None:
         self.span = span
+        #: The span's context, which the request log asks for, too.
+        self.context = span.get_span_context()
         self.route: str | None = None
         self.status: str | None = None
         self.error: BaseException | None = None
@@ -137,11 +139,10 @@ class Middleware:
         if self._tags is not None:
             request.tags = {}
             dict.__setitem__(inner, COMMENTER_KEY, request.tags)
-        token = context_api.attach(inner)
+        token = attach(inner)
         active = self._active(method, scheme)
-        span_context = span.get_span_context()
-        active.add(1, None, span_context)
-        finish = partial(self._finish, request, environ, method, scheme, started, active, span_context)
+        active.add(1, None, request.context)
+        finish = partial(self._finish, request, environ, method, scheme, started, active)
         try:
             body = self.wsgi_app(environ, partial(self._respond, request, start_response))
         except BaseException as error:
@@ -149,7 +150,7 @@ class Middleware:
             finish()
             raise
         finally:
-            context_api.detach(token)
+            detach(token)
             if outer is not None:
                 # An application called this one with its own environ, and is not done with it.
                 environ[TRACED] = outer
@@ -159,7 +160,7 @@ class Middleware:
         return body
 
     def _parent(self, environ: dict[str, Any]) -> tuple[Context, SpanKind]:
-        current = context_api.get_current()
+        current = get_current()
         # Inside another span, of a WSGI middleware say, this one is internal, as in the stock code.
         if current.get(_SPAN_KEY, INVALID_SPAN) is not INVALID_SPAN:
             return current, SpanKind.INTERNAL
@@ -197,16 +198,6 @@ class Middleware:
         except Exception as error:
             failed("Tracing a request", error)
 
-    def note_streaming(self, response: flask.Response) -> None:
-        """See whether a response is streamed: such a span ends with the body.
-
-        Error pages come as iterators as well, but their length is known.
-        """
-        if not isinstance(response.response, (list, tuple)) and "Content-Length" not in response.headers:
-            request = request_ctx.request.environ.get(TRACED)
-            if request is not None:
-                request.streamed = True
-
     def _respond(
         self, request: Request, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
     ) -> Any:
@@ -237,10 +228,9 @@ class Middleware:
         scheme: str | None,
         started: int,
         active: Any,
-        context: trace.SpanContext,
     ) -> None:
         try:
-            span, error = request.span, request.error
+            span, context, error = request.span, request.context, request.error
             active.add(-1)
             version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
             raised = type(error).__qualname__ if error is not None and request.status is None else None
@@ -278,8 +268,13 @@ def install(app: Flask, options: dict[str, Any]) -> None:
     process_response = app.process_response
 
     def process_and_note(response: flask.Response) -> flask.Response:
+        # The span of a streamed response ends with the body. Error pages come as iterators as well, but their
+        # length is known.
         processed = process_response(response)
-        middleware.note_streaming(processed)
+        if not isinstance(processed.response, (list, tuple)) and "Content-Length" not in processed.headers:
+            request = request_ctx.request.environ.get(TRACED)
+            if request is not None:
+                request.streamed = True
         return processed
 
     app.process_response = process_and_note  # type: ignore[method-assign]

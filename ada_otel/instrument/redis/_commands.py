@@ -14,7 +14,6 @@ from typing import Any
 
 import redis
 import redis.client
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation._semconv import _StabilityMode
@@ -36,9 +35,10 @@ from wrapt import wrap_function_wrapper
 
 from ada_otel._diagnostics import failed
 from ada_otel.cache import Lookups
-from ada_otel.instrument._conventions import SUPPRESS_KEYS
+from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL
 from ada_otel.instrument._operations import Durations, histogram, redis_operation
 from ada_otel.observers import targets
+from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 
 _FACTS = "_ada_otel_attributes"
@@ -81,8 +81,8 @@ class CommandTracing:
         self, call: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Trace one command."""
-        current = context_api.get_current()
-        if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]):
+        current = get_current()
+        if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
             return call(*args, **kwargs)
         if self._drops(current) and not self._hooked:
             return self._timed(call, client, args, kwargs, None)
@@ -95,7 +95,7 @@ class CommandTracing:
         )
         if name == "redis.create_index" and span.is_recording():
             _add_create_attributes(span, args)
-        token = context_api.attach(_with_span(current, span))
+        token = attach(_with_span(current, span))
         try:
             if self._request_hook is not None:
                 _execute_hook(self._request_hook, span, client, args, kwargs)
@@ -110,15 +110,15 @@ class CommandTracing:
         else:
             return response
         finally:
-            context_api.detach(token)
+            detach(token)
             span.end()
 
     def pipeline(
         self, call: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Trace the execution of a pipeline."""
-        current = context_api.get_current()
-        if current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]):
+        current = get_current()
+        if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
             return call(*args, **kwargs)
         if self._drops(current) and not self._hooked:
             return self._timed(call, client, args, kwargs, None, getattr(client, "command_stack", []))
@@ -129,7 +129,7 @@ class CommandTracing:
             lambda: {"db.query.text": text, "db.redis.pipeline_length": length, **_address(client)},
             current,
         )
-        token = context_api.attach(_with_span(current, span))
+        token = attach(_with_span(current, span))
         response = None
         try:
             response = self._timed(call, client, args, kwargs, span, commands)
@@ -146,7 +146,7 @@ class CommandTracing:
                 _execute_hook(self._response_hook, span, client, response)
             return response
         finally:
-            context_api.detach(token)
+            detach(token)
             span.end()
 
     def _timed(

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
 from ada_otel._diagnostics import failed
+from ada_otel.pipeline.current import attach, detach
 
 
 class Around:
@@ -53,13 +53,13 @@ class Within(Around):
 
     def __enter__(self) -> None:
         """Make the context the current one."""
-        self._token = context_api.attach(self.context)
+        self._token = attach(self.context)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Go back to the one before."""
-        context_api.detach(self._token)
+        detach(self._token)
 
 
 Before = Callable[..., Around | None]

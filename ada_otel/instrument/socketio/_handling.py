@@ -17,10 +17,11 @@ from opentelemetry.trace.status import Status, StatusCode
 from ada_otel._diagnostics import failed
 from ada_otel.instrument.socketio._calls import Within
 from ada_otel.instrument.socketio._telemetry import Telemetry
+from ada_otel.pipeline.current import detach as _detach
+from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.tracing.span import RecordingSpan
 
 _KEY = context_api.create_key("ada_otel.socketio")
-_detach = context_api.detach
 
 
 class Handling(Within):
@@ -84,7 +85,7 @@ class Handling(Within):
 
 def current() -> Handling | None:
     """The call of a handler that goes on, if any."""
-    found = context_api.get_current().get(_KEY)
+    found = get_current().get(_KEY)
     return found if isinstance(found, Handling) else None
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
@@ -17,6 +16,7 @@ from ada_otel.instrument.socketio._connections import POLLING, WEBSOCKET, Connec
 from ada_otel.instrument.socketio._handling import Handling, call_hook, current
 from ada_otel.instrument.socketio._names import OTHER, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
+from ada_otel.pipeline.current import get_current
 
 _EMPTY = Context()
 _SERVER_DISCONNECT = "server disconnect"
@@ -197,7 +197,7 @@ def _begin_end(telemetry: Telemetry, server: Any, namespace: str, arguments: tup
         return found
 
     # The app's own call ends the connection within what it is doing.
-    parent = context_api.get_current() if reason == _SERVER_DISCONNECT else _EMPTY
+    parent = get_current() if reason == _SERVER_DISCONNECT else _EMPTY
     links = () if connection is None else connection.links
     return Handling(telemetry, "disconnect", space, parent, with_reason, links)
 

@@ -7,7 +7,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -18,6 +17,7 @@ from ada_otel.instrument.socketio._calls import Around, Before, Within, awaited,
 from ada_otel.instrument.socketio._handling import call_hook, note_error
 from ada_otel.instrument.socketio._names import ACKNOWLEDGEMENT, OTHER, emitted_name, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
+from ada_otel.pipeline.current import get_current
 
 _EMPTY = Context()
 _LONGEST_ROOM = 100
@@ -128,7 +128,7 @@ def emit(telemetry: Telemetry) -> Before:
     """Around ``Server.emit``: a producer span within a trace that is recorded."""
 
     def before(server: Any, *args: Any, **kwargs: Any) -> _InSpan | None:
-        parent = context_api.get_current()
+        parent = get_current()
         current: Any = parent.get(_SPAN_KEY)
         if current is None or not _is_traced(current):
             return None
@@ -161,7 +161,7 @@ def start_background_task(_telemetry: Telemetry) -> Before:
         owner = getattr(target, "__self__", None)
         if owner is server:
             return None
-        context = context_api.get_current()
+        context = get_current()
         if owner is server.manager:
             # It listens to the message queue to the end of the process, for all clients.
             context = _EMPTY

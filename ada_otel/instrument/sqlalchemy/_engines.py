@@ -19,7 +19,6 @@ from time import perf_counter, time_ns
 from typing import Any
 
 import sqlalchemy
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation._semconv import (
@@ -42,11 +41,12 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ada_otel._diagnostics import failed
-from ada_otel.instrument._conventions import SUPPRESS_KEYS
+from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL
 from ada_otel.instrument._operations import Durations, histogram, sql_operation
 from ada_otel.instrument.sqlalchemy._pools import PoolUsage
 from ada_otel.instrument.sqlalchemy._stock import SCOPE, STOCK_VERSION
 from ada_otel.observers import targets
+from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 
 _DATABASE, _HTTP = _StabilityMode.DATABASE, _StabilityMode.HTTP
@@ -178,15 +178,17 @@ class EngineTracing:
 
         @functools.wraps(execute)
         def traced(cursor: Any, statement: str, *rest: Any, **named: Any) -> Any:
-            current = context_api.get_current()
+            current = get_current()
             if (
-                current.get(SUPPRESS_KEYS[0])
-                or current.get(SUPPRESS_KEYS[1])
+                current.get(SUPPRESSED)
+                or current.get(SUPPRESSED_AS_WELL)
                 or (self._initializing and threading.get_ident() in self._initializing)
             ):
                 return execute(cursor, statement, *rest, **named)
-            context = named.get("context") or (rest[-1] if rest else None)
-            span, commented = self._start(facts, cursor, statement, context, current)
+            span, commented = None, statement
+            if not self._drops(current):
+                context = named.get("context") or (rest[-1] if rest else None)
+                span, commented = self._start(facts, cursor, statement, context, current)
             failure: BaseException | None = None
             started = perf_counter()
             try:
@@ -221,8 +223,6 @@ class EngineTracing:
         self, facts: EngineFacts, cursor: Any, statement: str, context: Any, current: Context
     ) -> tuple[trace.Span | None, str]:
         try:
-            if self._drops(current):
-                return None, statement
             name, base = facts.name, facts.attributes
             if facts.asks_cursor:
                 name, base = _ask_cursor(facts, context.root_connection, cursor)
@@ -263,7 +263,7 @@ class EngineTracing:
         return self._begin(
             "connect",
             SpanKind.CLIENT,
-            context_api.get_current(),
+            get_current(),
             lambda: dict(facts.attributes),
             start_time=started,
         )
@@ -278,11 +278,11 @@ class EngineTracing:
 
     def _comment(self, conn: Any, statement: str, span: trace.Span) -> str:
         # The comment names the statement's own span as the parent of what the database does.
-        token = context_api.attach(trace.set_span_in_context(span))
+        token = attach(trace.set_span_in_context(span))
         try:
             return _add_sql_comment(statement, **self._tags(conn))
         finally:
-            context_api.detach(token)
+            detach(token)
 
     def _tags(self, conn: Any) -> dict[str, Any]:
         tags = {"db_driver": conn.engine.driver, "db_framework": f"sqlalchemy:{sqlalchemy.__version__}"}
@@ -306,8 +306,8 @@ def _note_target(url: Any, vendor: str) -> None:
 
 
 def _suppressed() -> bool:
-    current = context_api.get_current()
-    return bool(current.get(SUPPRESS_KEYS[0]) or current.get(SUPPRESS_KEYS[1]))
+    current = get_current()
+    return bool(current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL))
 
 
 def _operation(statement: str, name: str | None, vendor: str) -> str:

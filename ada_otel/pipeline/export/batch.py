@@ -266,12 +266,13 @@ class BatchLogRecordProcessor(_Batching, LogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue a log record. What has the fields of a ``ReadableLogRecord`` already is queued as it is."""
         item = _readable(log_record) if type(log_record) is ReadWriteLogRecord else log_record
-        record = item.log_record
-        severity = record.severity_number
-        failed = severity is not None and severity.value >= _SEVERITY_ERROR
-        if failed and record.trace_id:
-            _error_traces.add(record.trace_id)
-        self._add(item, failed)
+        self.add(item, self._is_important(item))  # type: ignore[arg-type]  # the same, but for its name
+
+    def add(self, item: Any, important: bool) -> None:
+        """Queue a log record of which it is known whether its severity is that of an error."""
+        if important and (trace_id := item.log_record.trace_id):
+            _error_traces.add(trace_id)
+        self._add(item, important)
 
     @staticmethod
     def _weigh(item: ReadableLogRecord) -> int:

@@ -12,13 +12,14 @@ import sys
 from time import time_ns
 from typing import Any, Final
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.fork import check_pid
 from ada_otel.pipeline.metrics._cells import Cell
 from ada_otel.pipeline.metrics._exemplars import Attributes

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
@@ -20,7 +22,23 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, StaticSampler
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util.http import parse_excluded_urls
 
+from ada_otel.pipeline import current
 from ada_otel.pipeline.tracing import shape
+
+
+def test_the_context_is_one_variable_of_the_api() -> None:
+    variable = context_api._RUNTIME_CONTEXT._current_context  # type: ignore[attr-defined]
+    assert isinstance(variable, ContextVar)
+    assert (current.get_current, current.attach) == (variable.get, variable.set)
+    token = current.attach(Context({"tea": 1}))
+    assert context_api.get_value("tea") == 1
+    current.detach(token)
+    assert context_api.get_value("tea") is None
+
+
+def test_another_runtime_context_is_asked_by_the_public_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context_api, "_RUNTIME_CONTEXT", object())
+    assert current._functions() == (context_api.get_current, context_api.attach)
 
 
 def test_shape_finds_no_problem() -> None:
