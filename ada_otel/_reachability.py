@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from urllib.parse import urlsplit
 
 from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline import threads
+from ada_otel.pipeline.fork import start_thread
 
 _TIMEOUT_SECONDS = 3.0
 
@@ -18,7 +19,7 @@ def check_in_background() -> None:
         os.environ.get(f"OTEL_{signal}_EXPORTER", "otlp") for signal in ("TRACES", "METRICS", "LOGS")
     }
     if any("otlp" in names for names in exporters):
-        threading.Thread(target=_check, name="ada-otel-startup-check", daemon=True).start()
+        start_thread(lambda: threads.start(_check, "ada-otel-startup-check"))
 
 
 def _check() -> None:

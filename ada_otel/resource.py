@@ -8,6 +8,13 @@ from collections.abc import Mapping
 
 from ada_otel._version import __version__
 
+_NAMES_A_SERVICE = (
+    "service.namespace",
+    "service.name",
+    "deployment.environment.name",
+    "deployment.environment",
+)
+
 
 def attributes(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give the attributes to add: the distribution's name, the host's, and the version from ``APP_VERSION``.
@@ -25,3 +32,19 @@ def attributes(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     if "host.name=" not in given:
         found["host.name"] = socket.gethostname()
     return found
+
+
+def service_key() -> str:
+    """Give a short name for this service on its host, for files that its processes share.
+
+    It is made of what names the service (``service.name``, ``service.namespace`` and the deployment
+    environment), not of what changes with each release or start: files would pile up, and what is in them be
+    forgotten.
+    """
+    import hashlib  # not on the way of a start
+
+    pairs = (pair.partition("=") for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    found = {key.strip(): value.strip() for key, _, value in pairs}
+    found["service.name"] = os.environ.get("OTEL_SERVICE_NAME", "").strip() or found.get("service.name", "")
+    named = "\n".join(found.get(key, "") for key in _NAMES_A_SERVICE)
+    return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -6,7 +6,9 @@ The servers are started once per run; tests that need them are skipped, with the
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,25 @@ sys.path[:] = _with_root
 
 from tools.errors import ToolError  # noqa: E402
 from tools.stack import Stack, free_ports  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the programs under test a temporary folder that is gone when the tests are over.
+
+    The package keeps a few files for each service there, and nearly every test is a service of its own.
+    """
+    tmp_path_factory.getbasetemp()  # pytest's own stays where it is: what a failed test left is looked at
+    folder = tempfile.mkdtemp(prefix="ada-")  # short, as sockets may be made in it
+    Path(folder).chmod(0o711)  # the user of PostgreSQL reads a file in it
+    earlier = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    yield
+    tempfile.tempdir = None
+    os.environ.pop("TMPDIR")
+    if earlier is not None:
+        os.environ["TMPDIR"] = earlier
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from hashlib import sha256
 from pathlib import Path
 
 from ada_otel._diagnostics import report
+from ada_otel.resource import service_key
 
 
 class Folder:
@@ -51,7 +51,5 @@ class Folder:
 
 
 def _default() -> Path:
-    named = "\n".join(os.environ.get(name, "") for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"))
     user = os.getuid() if hasattr(os, "getuid") else 0
-    digest = sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ada-otel-{digest}-{user}.business"
+    return Path(tempfile.gettempdir()) / f"ada-otel-{service_key()}-{user}.business"

@@ -12,6 +12,7 @@ from typing import Any
 
 from ada_otel._diagnostics import report
 from ada_otel.business._users import WINDOWS, Users
+from ada_otel.pipeline import threads
 from ada_otel.pipeline.fork import on_fork
 
 #: Seconds between two exchanges; what was fetched holds for so many.
@@ -49,8 +50,7 @@ class Hosts:
     def wake(self) -> None:
         """Start the thread, unless it runs."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="ada-otel-business", daemon=True)
-            self._thread.start()
+            self._thread = threads.start(self._run, "ada-otel-business")
 
     def publish(self, sessions: int | None) -> None:
         """Say how many sessions are open on this host; its one reporting worker does."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from ada_otel._diagnostics import contained
 from ada_otel.observers import targets
 from ada_otel.observers._group import Group, Reading
 from ada_otel.observers.targets import Target
-from ada_otel.pipeline.fork import on_fork
+from ada_otel.pipeline import threads
+from ada_otel.pipeline.fork import on_fork, threads_held
 
 #: Seconds from the end of one round of tries to the next, and the most that a connection may take.
 INTERVAL_SECONDS = 15.0
@@ -93,11 +93,11 @@ class Prober:
 
     def read(self) -> Reading:
         """The observations by metric, of the last tries."""
-        if not self._known() or not self._speaks():
+        if not self._known() or not self._speaks() or threads_held():
             return {}
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            threading.Thread(target=self._run, name="ada-otel-dependencies", daemon=True).start()
+            threads.start(self._run, "ada-otel-dependencies")
         reachable: list[Observation] = []
         latency: list[Observation] = []
         stuck = self._stuck()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ada_otel._diagnostics import report
 from ada_otel.pipeline.fork import on_fork
+from ada_otel.resource import service_key
 
 try:
     import fcntl
@@ -27,8 +28,9 @@ class HostLock:
 
         Args:
             purpose: Keeps locks of different purposes apart.
-            path: The file; by default one in the temporary folder, by the service that ``OTEL_SERVICE_NAME``
-                and ``OTEL_RESOURCE_ATTRIBUTES`` name, so that each service of a host has its own.
+            path: The file; by default one in the temporary folder for each service of the host, see
+                :func:`~ada_otel.resource.service_key`. It stays there when nobody holds it: to remove a file
+                of locks that another process is opening would give the lock to two.
         """
         self._purpose = purpose
         self._given = path
@@ -95,9 +97,6 @@ class HostLock:
 
 def _default(purpose: str) -> Path:
     # Only here, as this is not on the way of a start.
-    import hashlib
     import tempfile
 
-    named = "\n".join(os.environ.get(name, "") for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"))
-    digest = hashlib.sha256(named.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ada-otel-{digest}.{purpose}.lock"
+    return Path(tempfile.gettempdir()) / f"ada-otel-{service_key()}.{purpose}.lock"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 import time
 
 from opentelemetry.metrics import Meter, Observation
 
 from ada_otel.observers._group import Group, Points, Reading, one
+from ada_otel.pipeline import threads
+from ada_otel.pipeline.fork import threads_held
 
 #: Often enough to see what makes requests wait, seldom enough to cost about a ten-thousandth of a CPU.
 _INTERVAL_SECONDS = 0.25
@@ -30,10 +31,12 @@ class LagSampler:
 
     def longest(self) -> float | None:
         """The longest wait in seconds since the last call; ``None`` for the first one in a process."""
+        if threads_held():
+            return None
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._longest = 0.0
-            threading.Thread(target=self._sample, name="ada-otel-lag", daemon=True).start()
+            threads.start(self._sample, "ada-otel-lag")
             return None
         longest, self._longest = self._longest, 0.0
         return longest

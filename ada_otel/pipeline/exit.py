@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline import threads
 from ada_otel.pipeline.fork import on_fork
 
 #: Flushes one signal; called with the seconds that are left, in a thread of its own.
@@ -47,7 +48,7 @@ class _Park:
         self._go = _held_lock()
         self._done = _held_lock()
         self._left = 0.0
-        threading.Thread(target=self._run, name="ada-otel-exit", daemon=True).start()
+        threads.start(self._run, "ada-otel-exit")
 
     def go(self, left: float) -> None:
         """Let it flush within ``left`` seconds."""

@@ -4,7 +4,8 @@ A fork copies locks that other threads hold and numbers that the parent will rep
 the pipeline registers here how it makes itself new; parts are made new in the order of their registration.
 
 CPython runs its hooks in every ``os.fork``, gevent's included (it calls the original). uWSGI forks in C: its
-``post_fork_hook`` is chained where it is there, and :func:`check_pid` finds out where it is not.
+``post_fork_hook`` is chained where it is there, and :func:`check_pid` finds out where it is not. Its master
+holds threads back, see :mod:`ada_otel.pipeline.uwsgi`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import concurrent.futures.thread  # noqa: F401
 import logging  # noqa: F401
 import os
 import random  # noqa: F401
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,8 +23,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ada_otel._diagnostics import contained
+from ada_otel.pipeline import uwsgi
 
+#: The process that the parts belong to; 0 while it holds threads back, so that :func:`check_pid` looks again.
 _pid = os.getpid()
+#: The process that holds threads back; 0 when none does.
+_held = 0
+_waiting: list[Callable[[], object]] = []
 _parts: list[weakref.WeakMethod[Callable[[], Any]]] = []
 _getpid = os.getpid
 
@@ -42,7 +47,7 @@ def on_fork(renew: Callable[[], Any]) -> None:
             that existed before the fork.
     """
     if not _parts:
-        _chain_uwsgi()
+        _watch_uwsgi()
     _parts.append(weakref.WeakMethod(renew))
 
 
@@ -51,8 +56,29 @@ def check_pid() -> None:
 
     Costs one system call; each entry point into the pipeline calls it where a wrong process would do harm.
     """
-    if _getpid() != _pid:
+    if _getpid() == _pid:
+        return
+    if _getpid() != _held:
         _renew_all()
+    elif uwsgi.forks_without_lock():
+        uwsgi.chain_post_fork_hook(check_pid)  # the launcher came before there was one
+    else:
+        _release()
+
+
+def threads_held() -> bool:
+    """Whether no thread may be started in this process, but in those that are forked from it."""
+    if _held:
+        check_pid()
+    return bool(_held)
+
+
+def start_thread(start: Callable[[], object]) -> None:
+    """Call ``start``, which starts a thread, now; where threads are held, in each process that is forked."""
+    if threads_held():
+        _waiting.append(start)
+    else:
+        start()
 
 
 @contextmanager
@@ -83,10 +109,10 @@ def _after_in_child() -> None:
 
 
 def _renew_all() -> None:
-    global _pid  # noqa: PLW0603  # the process is the one thing that is global by nature
+    global _pid, _held  # the process is the one thing that is global by nature
     if _pid == _getpid():
         return  # Python's hook and uWSGI's both ran
-    _pid = _getpid()
+    _pid, _held = _getpid(), 0
     for reference in list(_parts):
         renew = reference()
         if renew is None:
@@ -94,21 +120,28 @@ def _renew_all() -> None:
         else:
             with contained("Starting telemetry in a forked process"):
                 renew()
+    _start_waiting()
 
 
-def _chain_uwsgi() -> None:
-    """Renew in uWSGI's workers before the app's own ``post_fork_hook`` runs."""
-    uwsgi: Any = sys.modules.get("uwsgi")
-    if uwsgi is None:
-        return
-    earlier = getattr(uwsgi, "post_fork_hook", None)
+def _release() -> None:
+    """Stop holding threads back in the process that did: it forks nothing, or in a way that is safe."""
+    global _pid, _held
+    _pid, _held = _getpid(), 0
+    _start_waiting()
 
-    def post_fork_hook() -> None:
-        check_pid()
-        if earlier is not None:
-            earlier()
 
-    uwsgi.post_fork_hook = post_fork_hook
+def _start_waiting() -> None:
+    starts, _waiting[:] = list(_waiting), []
+    for start in starts:
+        with contained("Starting telemetry in a process of uWSGI"):
+            start()
+
+
+def _watch_uwsgi() -> None:
+    global _pid, _held
+    uwsgi.chain_post_fork_hook(check_pid)
+    if uwsgi.forks_without_lock():
+        _pid, _held = 0, _getpid()
 
 
 if hasattr(os, "register_at_fork"):

@@ -72,7 +72,7 @@ def running(
 ) -> Iterator[Server]:
     """Run a server in ``folder``, in a process group of its own, for as long as the block lasts."""
     log = folder / "server.log"
-    with log.open("w") as output:
+    with log.open("w") as output, _interruptible():
         process = subprocess.Popen(
             list(command),
             cwd=folder,
@@ -88,3 +88,16 @@ def running(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Start programs that SIGINT ends: tests that run in the background are started with it ignored.
+
+    What is ignored stays ignored in a program; what has a handler is reset.
+    """
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)

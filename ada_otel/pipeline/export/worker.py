@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
 from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline import threads
 from ada_otel.pipeline.export import stats
 from ada_otel.pipeline.export.delivery import Delivers, Delivery
 from ada_otel.pipeline.export.queue import ItemQueue
-from ada_otel.pipeline.fork import on_fork
+from ada_otel.pipeline.fork import on_fork, threads_held
 
 if TYPE_CHECKING:
     from ada_otel.pipeline.export.spool import Spool
@@ -179,9 +180,9 @@ class Worker:
         if not self._starting.acquire(blocking=False):
             return self._life  # another thread is at it
         try:
-            if self._life is None and self._last_call is None:
+            if self._life is None and self._last_call is None and not threads_held():
                 life = _Life()
-                threading.Thread(target=self._run, args=(life,), name=self._name, daemon=True).start()
+                threads.start(self._run, self._name, life)
                 self._life = life
                 self.idle = False
         except RuntimeError as error:  # too many, or the interpreter is ending; flush works

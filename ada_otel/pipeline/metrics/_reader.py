@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from threading import TIMEOUT_MAX, Condition, Lock, Thread, current_thread
+from threading import TIMEOUT_MAX, Condition, Lock, current_thread
 from time import monotonic
 from typing import Any
 
@@ -16,7 +16,8 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from ada_otel._diagnostics import contained, report
-from ada_otel.pipeline.fork import check_pid, on_fork
+from ada_otel.pipeline import threads
+from ada_otel.pipeline.fork import check_pid, on_fork, start_thread, threads_held
 
 
 class PeriodicReader(PeriodicExportingMetricReader):
@@ -44,8 +45,11 @@ class PeriodicReader(PeriodicExportingMetricReader):
     ) -> None:
         # Before the SDK's code, which starts the thread at once.
         self._fresh()
-        super().__init__(exporter, export_interval_millis, export_timeout_millis)
+        with threads.away_from_signals():
+            super().__init__(exporter, export_interval_millis, export_timeout_millis)
         on_fork(self._renew)
+        if self._export_interval_millis < math.inf:
+            start_thread(self._running)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Collect and export now.
@@ -55,6 +59,8 @@ class PeriodicReader(PeriodicExportingMetricReader):
         """
         check_pid()
         deadline = monotonic() + timeout_millis / 1e3
+        if threads_held():
+            return self._export(flush=True)
         if current_thread() is self._daemon_thread or not self._running():
             return False
         with self._changed:
@@ -102,10 +108,7 @@ class PeriodicReader(PeriodicExportingMetricReader):
             return True
 
     def _start(self) -> None:
-        self._daemon_thread = Thread(
-            name="OtelPeriodicExportingMetricReader", target=self._ticker, daemon=True
-        )
-        self._daemon_thread.start()
+        self._daemon_thread = threads.start(self._tick, "OtelPeriodicExportingMetricReader")
 
     def _at_fork_reinit(self) -> None:
         """Do nothing: the SDK registers this with the interpreter; ours goes by pipeline.fork, in order."""
@@ -121,6 +124,11 @@ class PeriodicReader(PeriodicExportingMetricReader):
             self._start()
 
     def _ticker(self) -> None:
+        # What the SDK's code starts. Where threads are held, ours ends before there is a fork.
+        if not threads_held():
+            self._tick()
+
+    def _tick(self) -> None:
         changed = self._changed
         interval = self._export_interval_millis / 1e3
         due = monotonic() + interval

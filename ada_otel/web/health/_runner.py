@@ -6,13 +6,13 @@ that comes back is seen even if the driver's old call never returns; three given
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline import threads
 from ada_otel.pipeline.fork import on_fork
 from ada_otel.web.health._model import Check, Report, Result
 
@@ -53,9 +53,7 @@ class _Watched:
         self.turn += 1
         self.begun = now
         try:
-            threading.Thread(
-                target=self._run, args=(self.turn,), name=f"ada-otel-health-{self.check.name}", daemon=True
-            ).start()
+            threads.start(self._run, f"ada-otel-health-{self.check.name}", self.turn)
         except RuntimeError as error:  # no more threads: that is news of its own
             self.begun, self.ended = None, now
             self.result = Result("degraded", "no thread could be started", text=str(error))
@@ -109,7 +107,7 @@ class Runner:
         """Begin to run checks in this process; a second time does nothing."""
         if self._life is None:
             self._life = life = object()
-            threading.Thread(target=self._loop, args=(life,), name="ada-otel-health", daemon=True).start()
+            threads.start(self._loop, "ada-otel-health", life)
 
     def stop(self) -> None:
         """Start no further round."""

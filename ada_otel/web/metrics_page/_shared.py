@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline import threads
 from ada_otel.pipeline.fork import on_fork
 from ada_otel.web import _pages
 from ada_otel.web._access import REFUSED, Access
@@ -65,9 +65,7 @@ class SharedPage:
         """Keep observed values fresh in this process from now on."""
         if self._life is None:
             self._life = life = object()
-            threading.Thread(
-                target=self._refresh, args=(life,), name="ada-otel-metrics-page", daemon=True
-            ).start()
+            threads.start(self._refresh, "ada-otel-metrics-page", life)
 
     def _refresh(self, life: object) -> None:
         while self._life is life:

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import collections
-import sys
-import types
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from ada_otel.pipeline import fork
 from tests.drills.faults import collector
 from tests.drills.programs import Program
 from tests.drills.report import LONG, figures
@@ -132,15 +126,3 @@ def test_a_fork_that_skips_pythons_hooks_is_noticed(tmp_path: Path) -> None:
         ).ended()
         assert code == 0, err
         assert sorted(server.names()) == ["before", "child", "left in the parent's queue"]
-
-
-def test_uwsgi_hook_is_chained(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    uwsgi: Any = types.ModuleType("uwsgi")
-    uwsgi.post_fork_hook = lambda: calls.append("app")
-    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
-    monkeypatch.setattr(fork, "_renew_all", lambda: calls.append("renewed"))
-    monkeypatch.setattr(fork, "_pid", -1)
-    fork._chain_uwsgi()
-    uwsgi.post_fork_hook()
-    assert calls == ["renewed", "app"]
