@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from ada_otel.analysis import _aggregations, _dsl, _fields
@@ -71,7 +72,9 @@ class LogAnalyzer:
         """
         if size < 0:
             raise QueryError(f"size: {size} is negative; write how many lines you want")
-        return list(self._scan(selection, "desc", size))
+        found = list(self._scan(selection, "desc", size))
+        # Elasticsearch sorts by milliseconds; lines of the same one come in no order.
+        return sorted(found, key=attrgetter("timestamp"), reverse=True)
 
     def count(self, selection: Selection) -> int:
         """How many lines a selection has.
@@ -253,7 +256,7 @@ class LogAnalyzer:
                 trouble = True
                 continue
             trouble = False
-            for entry in fresh:
+            for entry in sorted(fresh, key=attrgetter("timestamp")):
                 seen[entry.id] = entry.timestamp
                 newest = max(newest, entry.timestamp)
                 yield entry
