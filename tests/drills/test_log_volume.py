@@ -268,15 +268,13 @@ def _ask_how_it_is(
     )
     _is_of_both(spans.response_time)
     assert spans.response_time is not None
-    assert (spans.response_time.count, spans.response_time.maximum) == (REQUESTS, pytest.approx(1.0))
+    assert spans.response_time.count == REQUESTS
+    assert spans.response_time.maximum == pytest.approx(1.0)
 
 
 def _is_of_both(taken: ResponseTime | None) -> None:
     """Half of all took 0.2 s or less, 95 of 100 took 0.9 s, 99 took 0.98 s: the buckets fit to that."""
     assert taken is not None
     assert taken.average == pytest.approx(0.505 * (1 + 0.25) / 2)
-    assert (taken.p50, taken.p95, taken.p99) == (
-        pytest.approx(0.2, rel=0.02),
-        pytest.approx(0.9, rel=0.02),
-        pytest.approx(0.98, rel=0.02),
-    )
+    for found, known in ((taken.p50, 0.2), (taken.p95, 0.9), (taken.p99, 0.98)):
+        assert found == pytest.approx(known, rel=0.02)
