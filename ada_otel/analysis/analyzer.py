@@ -121,7 +121,10 @@ class LogAnalyzer:
         both = replace(selection, start=start - (end - start))
         tallies: dict[Key, Tally] = {}
         complete = True
-        for seen, bucket in enumerate(self._buckets(both, _aggregations.messages(start)), start=1):
+        for seen, bucket in enumerate(self._buckets(both, _aggregations.messages(start))):
+            if seen >= _MOST_MESSAGES:
+                complete = False
+                break
             key, inside = bucket["key"], bucket["inside"]
             count = inside["doc_count"]
             tallies.setdefault(key_of(key["type"], key["logger"], key["message"]), Tally()).add(
@@ -131,9 +134,6 @@ class LogAnalyzer:
                 inside["last"]["value"] if count else float("-inf"),
                 key["message"],
             )
-            if seen >= _MOST_MESSAGES:
-                complete = False
-                break
         chosen = largest(tallies, size)
         samples = self._samples(selection, chosen)
         return ErrorReport(

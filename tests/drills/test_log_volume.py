@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.drill
 ROUND = 2000
 LINES = max(2, int(os.environ.get("ADA_DRILL_LINES", "1000000" if LONG else "6000")) // ROUND) * ROUND
 REQUESTS = LINES // 10
-#: Lines per bucket in which they are counted: few enough that Elasticsearch counts distinct values exactly.
-BUCKET = 1000
+#: Lines that are counted one by one in one question; Elasticsearch gives at most 65,536 buckets.
+AT_ONCE = 10_000
 #: How often each question is asked; the first answer finds no cache warm.
 ASKED = 3
 
@@ -113,16 +113,26 @@ def _timed(times: dict[str, list[float]], name: str, ask: Callable[[], T]) -> T:
     return found
 
 
-def _buckets(elasticsearch: str, service: str) -> list[dict[str, Any]]:
-    numbers = {"histogram": {"field": "attributes.number", "interval": BUCKET}}
-    distinct = {"cardinality": {"field": "attributes.number", "precision_threshold": 3 * BUCKET}}
-    body = {
-        "size": 0,
-        "query": {"term": {"resource.attributes.service.name": service}},
-        "aggs": {"numbers": {**numbers, "aggs": {"distinct": distinct}}},
-    }
-    answer = get_json(f"{elasticsearch}/ada-logs-*/_search?ignore_unavailable=true", body)
-    found: list[dict[str, Any]] = answer.get("aggregations", {}).get("numbers", {}).get("buckets", [])
+def _not_once(elasticsearch: str, service: str) -> dict[int, int]:
+    """The numbers of lines that are not there exactly once, and how often they are."""
+    found: dict[int, int] = {}
+    for first in range(0, LINES, AT_ONCE):
+        numbers = range(first, min(first + AT_ONCE, LINES))
+        body = {
+            "size": 0,
+            "query": {
+                "bool": {
+                    "filter": [
+                        {"term": {"resource.attributes.service.name": service}},
+                        {"range": {"attributes.number": {"gte": numbers[0], "lte": numbers[-1]}}},
+                    ]
+                }
+            },
+            "aggs": {"numbers": {"histogram": {"field": "attributes.number", "interval": 1}}},
+        }
+        buckets = get_json(f"{elasticsearch}/ada-logs-*/_search", body)["aggregations"]["numbers"]["buckets"]
+        counts = {int(bucket["key"]): bucket["doc_count"] for bucket in buckets}
+        found |= {number: counts.get(number, 0) for number in numbers if counts.get(number) != 1}
     return found
 
 
@@ -147,13 +157,8 @@ def test_each_line_arrives_once_and_the_commands_find_them(stack: Stack, tmp_pat
     with LogAnalyzer(settings) as analyzer, LogAnalyzer(replace(settings, prometheus=None)) as no_prometheus:
         wait_for(lambda: analyzer.count(window), lambda count: count >= LINES, seconds=60 + LINES / 1000)
         arrived = time.monotonic() - begun
-        found = {
-            int(bucket["key"]): (bucket["doc_count"], bucket["distinct"]["value"])
-            for bucket in _buckets(settings.url, service)
-        }
-        assert found == {first: (min(BUCKET, LINES - first),) * 2 for first in range(0, LINES, BUCKET)}, (
-            "a line is missing, or there twice"
-        )
+        assert _not_once(settings.url, service) == {}, "a line is missing, or there twice"
+        assert analyzer.count(window) == LINES
         wait_for(
             lambda: analyzer.response_time(window),
             lambda taken: taken is not None and taken.count >= REQUESTS,
@@ -258,7 +263,9 @@ def _ask_how_it_is(
     assert board.cpu_percent is not None
     assert 0 < board.cpu_percent <= 100 * (os.cpu_count() or 1)
     newest = [entry.attributes["number"] for entry in board.recent_errors]
-    assert sorted(newest) == list(range(LINES - 100, LINES, 10))
+    # Those of one millisecond come in no order, so that one more may take the place of the tenth.
+    assert len(set(newest)) == 10
+    assert set(newest) <= set(range(LINES - 200, LINES, 10))
     _is_of_both(board.response_time)
     spans = _timed(times, "dashboard, without Prometheus", lambda: ask(no_prometheus))
     assert (spans.response_source, spans.errors, set(spans.missing)) == (
