@@ -118,7 +118,10 @@ def render(results: Mapping[str, Any]) -> str:
 
 def _log_search(row: Mapping[str, Any]) -> str:
     again = row["query_again_seconds"]
-    lines = [[name, f"{seconds:.3f}", f"{again[name]:.3f}"] for name, seconds in row["query_seconds"].items()]
+    lines = [
+        [name, f"{seconds:.3f}", _number(again.get(name), 3)]
+        for name, seconds in row["query_seconds"].items()
+    ]
     heading, table = _section("Log search", ["", "first answer, s", "again, s"], lines).split("\n\n", 1)
     return f"{heading}\n\n{_LOG_SEARCH.format(**row)}\n{table}"
 
