@@ -1,4 +1,7 @@
-"""Runs the benchmark: ``python -m benchmarks [--quick] [--variants a,b] [--cases …] [--rounds N]``."""
+"""Runs the benchmark: ``python -m benchmarks [--quick] [--variants a,b] [--cases …] [--rounds N]``.
+
+``--page-only`` measures nothing, and writes the page of what is kept in ``benchmarks/results/``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments, measure, report
+from benchmarks import drilled, environments, measure, report
 from benchmarks.figures import judge
 from benchmarks.processes import surroundings
 from benchmarks.variants import BASE, CASES, EVENT, OURS, OURS_AT_START, STOCK, VARIANTS
@@ -96,6 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # So that a terminated run ends its servers too.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
+        if chosen.page_only:
+            write_page(_kept())
+            return 0
         results = run(
             chosen.variants,
             chosen.cases,
@@ -119,14 +125,35 @@ def _keep(results: dict[str, Any], output: Path) -> None:
     if output != RESULTS:
         return
     if set(results["cpu"]) == set(CASES) and set(VARIANTS) == set(results["variants"]):
-        report.write(results, PAGE, PLOT)
-        say(f"   wrote {PAGE} and {PLOT}")
+        report.draw(results, PLOT)
+        say(f"   wrote {PLOT}")
+        write_page(results)
+
+
+def write_page(results: Mapping[str, Any]) -> None:
+    """Write docs/benchmarks.md, with what the drill of the log volume has measured.
+
+    Args:
+        results: What :func:`run` gave, of a whole run.
+    """
+    report.write(results, PAGE, PLOT, drilled.kept())
+    say(f"   wrote {PAGE}")
+
+
+def _kept() -> dict[str, Any]:
+    if not RESULTS.exists():
+        raise ToolError(f"{RESULTS} is not there; `make bench` writes it")
+    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return results
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, of none, stock and ada; nothing is written"
+    )
+    parser.add_argument(
+        "--page-only", action="store_true", help="measure nothing; write the page of what was kept"
     )
     parser.add_argument("--variants", type=_names(VARIANTS), help=f"of {','.join(VARIANTS)}")
     parser.add_argument("--cases", type=_names(ALL_CASES), help=f"of {','.join(ALL_CASES)}")

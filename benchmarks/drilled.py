@@ -27,6 +27,11 @@ the figures of the long form, of the drills that were run in it so far, on a mac
 """
 
 
+def kept() -> list[dict[str, Any]]:
+    """Give the rows that are kept."""
+    return _read(RESULTS) if RESULTS.exists() else []
+
+
 def keep(rows: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Give the rows of the long form, in the place of earlier ones of the same drill.
 
@@ -55,9 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     """Keep a report and write the page; returns the exit status."""
     report = Path(arguments[0]) if arguments else REPORT
     try:
-        rows = keep(
-            _read(report), json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-        )
+        rows = keep(_read(report), kept())
     except ToolError as error:
         say(f"error: {error}")
         return 1

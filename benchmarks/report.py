@@ -14,6 +14,15 @@ from benchmarks.variants import CASES, EVENT
 from tools.errors import ToolError
 
 _PROGRAM = Path(__file__).with_name("programs") / "plot.py"
+#: The drill whose figures have a section of the page.
+LOG_VOLUME = "log volume"
+_LOG_SEARCH = """{lines:,} lines and the spans of {requests:,} requests, sent by an app through the collector
+into Elasticsearch with a heap of 512 MB, each there once: sent within {sent_seconds:,.0f} s, all found after
+{arrived_seconds:,.0f} s. Then the questions of `ada-otel logs`, by its Python interface and by the command
+with the start of its program, each with the known answer; "again" is the median of two more, for which
+Elasticsearch may have the answer in a cache. The long form of `tests/drills/test_log_volume.py` measured it,
+on a machine with two cores; it is no part of `make bench`.
+"""
 _INTRODUCTION = """# What telemetry costs
 
 `make bench` wrote this page. It runs the same app once without telemetry and once under each distribution,
@@ -44,16 +53,15 @@ up to {rounds} rounds of {requests_per_round} requests, half of both over HTTP.
 """
 
 
-def write(results: Mapping[str, Any], page: Path, plot: Path) -> None:
-    """Write the page and the plot.
+def draw(results: Mapping[str, Any], plot: Path) -> None:
+    """Draw the plot.
 
     Args:
         results: What :func:`benchmarks.__main__.run` gave, of a whole run.
-        page: The Markdown file.
         plot: The PNG file.
 
     Raises:
-        ToolError: The plot could not be drawn.
+        ToolError: It could not be drawn.
     """
     plot.parent.mkdir(parents=True, exist_ok=True)
     environments.prepare([], plot=True)
@@ -64,10 +72,24 @@ def write(results: Mapping[str, Any], page: Path, plot: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ToolError(f"the plot could not be drawn:\n{done.stderr}")
+
+
+def write(
+    results: Mapping[str, Any], page: Path, plot: Path, drills: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Write the page.
+
+    Args:
+        results: What :func:`benchmarks.__main__.run` gave, of a whole run.
+        page: The Markdown file.
+        plot: The PNG file that it shows.
+        drills: The rows that :mod:`benchmarks.drilled` keeps; the one of the log volume has a section.
+    """
     link = plot.relative_to(page.parent)
     picture = f"![CPU added per request by each distribution]({link})\n"
     introduction, body = render(results).split("\n## ", 1)
-    page.write_text(f"{introduction}\n{picture}\n## {body}", encoding="utf-8")
+    sections = [f"## {body}", *(_log_search(row) for row in drills if row["drill"] == LOG_VOLUME)]
+    page.write_text("\n".join([introduction, picture, *sections]), encoding="utf-8")
 
 
 def render(results: Mapping[str, Any]) -> str:
@@ -92,6 +114,16 @@ def render(results: Mapping[str, Any]) -> str:
         parts.append(_memory(results["memory"], titles))
     parts.append(_variants(results["variants"]))
     return "\n".join(parts)
+
+
+def _log_search(row: Mapping[str, Any]) -> str:
+    again = row["query_again_seconds"]
+    lines = [
+        [name, f"{seconds:.3f}", _number(again.get(name), 3)]
+        for name, seconds in row["query_seconds"].items()
+    ]
+    heading, table = _section("Log search", ["", "first answer, s", "again, s"], lines).split("\n\n", 1)
+    return f"{heading}\n\n{_LOG_SEARCH.format(**row)}\n{table}"
 
 
 def _goals(goals: Sequence[Mapping[str, Any]]) -> str:

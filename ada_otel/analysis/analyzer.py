@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from ada_otel.analysis import _aggregations, _dsl, _fields
@@ -71,7 +72,9 @@ class LogAnalyzer:
         """
         if size < 0:
             raise QueryError(f"size: {size} is negative; write how many lines you want")
-        return list(self._scan(selection, "desc", size))
+        found = list(self._scan(selection, "desc", size))
+        # Elasticsearch sorts by milliseconds; lines of the same one come in no order.
+        return sorted(found, key=attrgetter("timestamp"), reverse=True)
 
     def count(self, selection: Selection) -> int:
         """How many lines a selection has.
@@ -118,7 +121,10 @@ class LogAnalyzer:
         both = replace(selection, start=start - (end - start))
         tallies: dict[Key, Tally] = {}
         complete = True
-        for seen, bucket in enumerate(self._buckets(both, _aggregations.messages(start)), start=1):
+        for seen, bucket in enumerate(self._buckets(both, _aggregations.messages(start))):
+            if seen >= _MOST_MESSAGES:
+                complete = False
+                break
             key, inside = bucket["key"], bucket["inside"]
             count = inside["doc_count"]
             tallies.setdefault(key_of(key["type"], key["logger"], key["message"]), Tally()).add(
@@ -128,9 +134,6 @@ class LogAnalyzer:
                 inside["last"]["value"] if count else float("-inf"),
                 key["message"],
             )
-            if seen >= _MOST_MESSAGES:
-                complete = False
-                break
         chosen = largest(tallies, size)
         samples = self._samples(selection, chosen)
         return ErrorReport(
@@ -253,7 +256,7 @@ class LogAnalyzer:
                 trouble = True
                 continue
             trouble = False
-            for entry in fresh:
+            for entry in sorted(fresh, key=attrgetter("timestamp")):
                 seen[entry.id] = entry.timestamp
                 newest = max(newest, entry.timestamp)
                 yield entry

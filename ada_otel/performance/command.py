@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "performance",
         help="CPU, memory, disk, requests and errors of a running app over the last 24 hours",
-        description="Shows what one process of a running app says at /health/history: one point a minute.",
+        description="Shows what an app says at /health/history: one point a minute, over all its workers.",
     )
     parser.add_argument(
         "--url", default="http://127.0.0.1:5000", help="where the app answers (default: %(default)s)"
@@ -90,9 +90,9 @@ def _show(found: dict[str, Any]) -> None:
     except ImportError:
         sys.stdout.write(plain(found))
         return
-    points = len(found["columns"]["time"])
-    minutes = points * found["interval_s"] / 60
-    table = Table(title=f"process {found['pid']}: {points} points, {minutes:.0f} minutes")
+    minutes = len(found["columns"]["time"]) * found["interval_s"] / 60
+    processes = (found["columns"].get("processes") or [None])[-1]
+    table = Table(title=f"{minutes:.0f} minutes; {processes or 0:.0f} processes in the last")
     for name in ("figure", "now", "mean", "least", "most"):
         table.add_column(name, justify="left" if name == "figure" else "right", no_wrap=True)
     table.add_column("over time", no_wrap=True)

@@ -7,6 +7,8 @@ import re
 from ada_otel.redaction import _cards
 
 MARK = "[redacted]"
+#: The "Row (" of an echo begins within so many characters.
+_ROW_WITHIN = 90
 
 _jwt = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")
 _scheme = re.compile(r"(?i)\b(bearer|basic)(\s{1,4}|%20|\+)([A-Za-z0-9._~+/=-]{6,})")
@@ -22,11 +24,14 @@ _email = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"
 )
 _literal = re.compile(r"'(?:[^']|'')*'")
-_sql_in_error = re.compile(r"\[SQL: ")
 _row = re.compile(r"(Failing row contains |Key \([^()\n]{0,200}\)=)\([^\n]{0,500}?\)(?=\.|\n|$)")
+#: What SQLAlchemy logs of a statement's values, at INFO, and of each row, at DEBUG; after its logging token.
+_prefix = r"(?:\[[^\]\n]{0,80}\] )?"
 _echo = re.compile(
-    r"\A(\[(?:generated in|cached since|no key|raw sql|caching disabled)[^\]\n]{0,80}\] )(.*)", re.DOTALL
+    rf"\A({_prefix}\[(?:generated in|cached since|no key|raw sql|caching disabled)[^\]\n]{{0,80}}\] ).*",
+    re.DOTALL,
 )
+_echoed_row = re.compile(rf"\A({_prefix}Row )\([^,]*,.*\)\Z", re.DOTALL)
 
 
 def by_appearance(text: str) -> str:
@@ -45,6 +50,8 @@ def by_appearance(text: str) -> str:
         text = _cards.CANDIDATE.sub(_without_card, text)
     if "[" in text:
         text = _without_parameters(text)
+    if "Row (" in text[:_ROW_WITHIN]:
+        text = _echoed_row.sub(rf"\1({MARK})", text)
     if ")=(" in text or "Failing row" in text:
         text = _row.sub(rf"\1({MARK})", text)
     return text

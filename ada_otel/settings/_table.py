@@ -259,6 +259,13 @@ class Settings:
         number(0.05, 60),
         "Seconds after which a health check counts as failed.",
     )
+    health_history: str = _setting(
+        "ADA_OTEL_HEALTH_HISTORY",
+        "",
+        str,
+        "The file in which the workers of a host keep 24 hours of their main figures, 92 KB. "
+        "Without it, one in the temporary folder for each service and user.",
+    )
     health_required: tuple[str, ...] = _setting(
         "ADA_OTEL_HEALTH_REQUIRED",
         "database",

@@ -17,7 +17,9 @@ import pytest
 from tests.drills.faults import collector
 from tests.drills.programs import SETUP, environment_of
 from tests.drills.report import LONG, figures
+from tests.support.otlp_receiver import attributes, otlp_receiver
 from tests.support.ports import free_port
+from tests.support.process import clean_environment
 
 pytestmark = pytest.mark.drill
 
@@ -97,3 +99,68 @@ def test_nothing_is_lost_through_recycling_reload_and_stop(worker: Any, preload:
         assert set(server.bodies()) == set(counts)
         assert "Traceback" not in out, out
         assert seconds < 8
+
+
+HOST = """
+import os
+from pathlib import Path
+import flask
+import ada_otel
+
+app = flask.Flask("host")
+ada_otel.setup(app)
+from opentelemetry import metrics
+instance = metrics.get_meter_provider()._sdk_config.resource.attributes["service.instance.id"]
+Path(instance).write_text(str(os.getpid()))
+app.get("/")(lambda: "ok")
+"""
+
+
+def test_another_worker_speaks_for_the_host_when_the_one_that_did_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "hostapp.py").write_text(HOST)
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "hostapp:app", "-b", f"127.0.0.1:{port}", "-w", "3"]
+    with otlp_receiver() as received:
+        environment = clean_environment(
+            {
+                "OTEL_SERVICE_NAME": f"host-{port}",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint,
+                "OTEL_METRIC_EXPORT_INTERVAL": "500",
+                "HOME": str(tmp_path),
+            }
+        )
+
+        def reporters(since: int) -> list[str]:
+            """Who has reported the host's memory, and how often, in each export from one on."""
+            return [
+                attributes(block.resource.attributes)["service.instance.id"]
+                for request in received.metrics[since:]
+                for block in request.resource_metrics
+                for scope in block.scope_metrics
+                for metric in scope.metrics
+                if metric.name == "system.memory.usage"
+            ]
+
+        def reported(since: int, times: int) -> str:
+            deadline = time.monotonic() + 60
+            while len(reporters(since)) < times:
+                assert time.monotonic() < deadline, "nobody reports the host"
+                time.sleep(0.1)
+            (one,) = set(reporters(since))
+            return one
+
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            killed = []
+            for _ in range(2):
+                speaker = reported(len(received.metrics), 4)
+                assert speaker not in killed
+                os.kill(int((tmp_path / speaker).read_text()), signal.SIGKILL)
+                killed.append(speaker)
+                time.sleep(0.5)  # what was on its way has come
+            assert reported(len(received.metrics), 4) not in killed
+        finally:
+            process.terminate()
+            process.wait(40)

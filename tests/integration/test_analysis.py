@@ -271,6 +271,17 @@ def test_errors_are_grouped_with_counts_times_sample_and_change(
     assert [group.pattern for group in elastic.errors(WINDOW, size=1).groups] == [report.groups[0].pattern]
 
 
+def test_errors_say_when_there_were_too_many_messages(
+    elastic: LogAnalyzer, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [line for line in lines if line["level"] in {"ERROR", "CRITICAL"}]
+    messages = len({(line.get("type"), line["logger"], line["message"]) for line in errors})
+    monkeypatch.setattr("ada_otel.analysis.analyzer._MOST_MESSAGES", messages)
+    assert (elastic.errors(WINDOW).total, elastic.errors(WINDOW).complete) == (66, True)
+    monkeypatch.setattr("ada_otel.analysis.analyzer._MOST_MESSAGES", messages - 1)
+    assert not elastic.errors(WINDOW).complete
+
+
 def test_slow_routes(elastic: LogAnalyzer, files: FileAnalyzer) -> None:
     report = elastic.slow(START, END)
     assert [(route.method, route.route, route.time.count, route.errors) for route in report.routes] == [
@@ -308,6 +319,17 @@ def test_paging_past_ten_thousand(stack: Stack, settings: ClientSettings) -> Non
         ]
     nodes = get_json(f"{stack.url('elasticsearch')}/_nodes/stats/indices/search")["nodes"]
     assert [node["indices"]["search"]["open_contexts"] for node in nodes.values()] == [0]
+
+
+def test_lines_of_one_millisecond_are_in_their_order(stack: Stack, settings: ClientSettings) -> None:
+    base = {"logger": "order", "level": "INFO", "message": "one of some"}
+    written = [
+        document({**base, "at": START + timedelta(microseconds=n), "number": n}) for n in (3, 1, 4, 0, 2)
+    ]
+    bulk(stack.url("elasticsearch"), "ada-logs-order", written)
+    with LogAnalyzer(replace(settings, logs_index="ada-logs-order")) as analyzer:
+        found = [entry.attributes["number"] for entry in analyzer.search(Selection())]
+    assert found == [4, 3, 2, 1, 0]
 
 
 def test_the_functions_of_the_package(

@@ -13,6 +13,7 @@ import pytest
 
 from ada_otel.analysis import ClientSettings, FileAnalyzer, LogAnalyzer, Selection
 from tests.support.process import run_program
+from tools.demo.app import get_json
 from tools.demo.arrivals import BackEnds, wait_for
 from tools.stack import Stack
 
@@ -142,6 +143,23 @@ def test_an_event_is_found_by_its_name_in_both_places(run: Run, stack: Stack) ->
         with LogAnalyzer(ClientSettings(url=stack.url("elasticsearch"))) as analyzer:
             assert [entry.message for entry in analyzer.search(selection)] == ["tea failed"]
         assert [entry.message for entry in FileAnalyzer([str(run.file)]).search(selection)] == ["tea failed"]
+
+
+def test_queries_that_use_the_old_names_go_on_working(run: Run, stack: Stack) -> None:
+    """Asked of Elasticsearch itself, as the old monitoring code and Kibana do."""
+    mine = f'resource.attributes.service.name:"{run.service}"'
+    for query, messages in (
+        ("level:ERROR AND message:failed", ["tea failed"]),
+        ("message:cups AND timestamp:[now-1h TO now+1h]", ["stdlib: 3 cups"]),
+        ("message:cups AND timestamp:[* TO now-1h]", []),
+        ("logger:shop.ours", ["ours"]),
+    ):
+        body = {
+            "query": {"query_string": {"query": f"{query} AND {mine}"}},
+            "sort": [{"timestamp": "desc"}],
+        }
+        hits = get_json(f"{stack.url('elasticsearch')}/ada-logs-*/_search", body)["hits"]["hits"]
+        assert [hit["_source"]["body"]["text"] for hit in hits] == messages, query
 
 
 def test_all_are_of_one_trace_and_so_are_the_lines_of_the_file(run: Run) -> None:

@@ -265,6 +265,33 @@ class TestReport:
             widths = {line.count("|") for line in section.splitlines() if line.startswith("|")}
             assert len(widths) == 1, section
 
+    def test_the_page_has_what_the_drill_of_the_log_volume_measured(
+        self, results: dict[str, Any], tmp_path: Path
+    ) -> None:
+        seconds = {
+            "query_seconds": {"slow": 1.25, "command: slow": 2.5},
+            "query_again_seconds": {"slow": 0.5},
+        }
+        drill = {"lines": 1000000, "requests": 100000, "sent_seconds": 400.4, "arrived_seconds": 410.2}
+        rows = [{"drill": "forks", "hung": 0}, {"drill": "log volume", **drill, **seconds}]
+        page, plot = tmp_path / "page.md", tmp_path / "images" / "plot.png"
+        report.write(results, page, plot, rows)
+        (section,) = (part for part in page.read_text().split("\n## ") if part.startswith("Log search\n"))
+        assert "1,000,000 lines" in section
+        assert "100,000 requests" in section
+        assert section.endswith("| slow | 1.250 | 0.500 |\n| command: slow | 2.500 |  |\n")
+        report.write(results, page, plot, rows[:1])
+        assert "Log search" not in page.read_text()
+
+    def test_the_page_in_docs_is_the_results(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        page, plot = bench.PAGE.read_text(), bench.PLOT.relative_to(bench.PAGE.parent)
+        copy = tmp_path / "docs" / "benchmarks.md"
+        copy.parent.mkdir()
+        monkeypatch.setattr(bench, "PAGE", copy)
+        monkeypatch.setattr(bench, "PLOT", copy.parent / plot)
+        assert bench.main(["--page-only"]) == 0
+        assert copy.read_text() == page
+
     def test_measures_that_were_not_taken_are_left_out(self, results: dict[str, Any]) -> None:
         for key in ("start", "memory", "socketio"):
             del results[key]

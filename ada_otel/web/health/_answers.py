@@ -10,7 +10,7 @@ from typing import Any
 
 from ada_otel.web._access import REFUSED, Access
 from ada_otel.web._pages import Answer, Page
-from ada_otel.web.health._history import History
+from ada_otel.web.health._history import SECONDS, History
 from ada_otel.web.health._model import Report, State, overall
 
 #: How long the first answer of a process may wait for checks that have not ended once.
@@ -67,7 +67,7 @@ class Answers:
         """Give the figures of the last 24 hours, by column."""
         if not self._access.allows(environ):
             return REFUSED
-        found = {"pid": os.getpid(), "interval_s": self._history.interval, "columns": self._history.columns()}
+        found = {"interval_s": SECONDS, "columns": self._history.columns()}
         return _json({**self._head("healthy"), **found})
 
     def _head(self, state: State) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ada_otel._diagnostics import contained
 from ada_otel.pipeline.fork import on_fork
 from ada_otel.web.health import _registry
 from ada_otel.web.health._database import Databases
 from ada_otel.web.health._found import Found
-from ada_otel.web.health._history import History
+from ada_otel.web.health._history import SECONDS, History
+from ada_otel.web.health._history_file import FileRing
 from ada_otel.web.health._host import Host, over
 from ada_otel.web.health._model import Check, Result
 from ada_otel.web.health._network import Network
 from ada_otel.web.health._redis import RedisServers
-from ada_otel.web.health._requests import Requests
+from ada_otel.web.health._requests import Requests, totals
 from ada_otel.web.health._runner import Runner
 from ada_otel.web.health._telemetry import Telemetry
 
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """All checks of this process, and 24 hours of its main figures.
+    """All checks of this process, and 24 hours of the main figures.
 
     Attributes:
         runner: Runs the checks.
-        history: The figures.
+        history: The figures, of all workers of the host.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -56,7 +59,9 @@ class Watch:
             Check("performance", self.performance),
             Check("telemetry", Telemetry().run),
         )
-        self.history = History()
+        self._looks_at = 0.0
+        # Each process adds once in an interval, and a second is for the round itself.
+        self.history = History(FileRing(settings.health_history), settings.health_interval + 1)
         self.runner = Runner(settings.health_interval, limit, self._find, self._sample)
         on_fork(self._renew)
 
@@ -81,19 +86,15 @@ class Watch:
         yield from _registry.checks()
 
     def _sample(self) -> None:
-        if self.history.due():
+        if time.monotonic() >= self._looks_at:
+            self._looks_at = time.monotonic() + SECONDS
             self._requests.look()
-            self.history.add(
-                {
-                    "cpu": self._host.cpu,
-                    "memory": self._host.memory,
-                    "disk": self._host.disk,
-                    "active_requests": self._requests.active,
-                    "response_time": self._requests.response_time,
-                    "error_rate": self._requests.error_rate,
-                }
-            )
+        requests = None
+        with contained("Reading the sums of requests"):
+            requests = totals()
+        self.history.add(self._host.cpu, self._host.memory, self._host.disk, requests)
 
     def _renew(self) -> None:
-        self.history.clear()
+        self.history.forget()
         self._requests = Requests()
+        self._looks_at = 0.0

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -210,6 +211,17 @@ def test_refusals_say_what_to_do(
         analyzer.search(Selection())
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_server_that_does_not_answer_is_waited_for_as_long_as_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        analyzer = LogAnalyzer(ClientSettings(url=url, timeout=0.2))
+        with analyzer, pytest.raises(ConnectionFailedError) as raised:
+            analyzer.search(Selection())
+    assert str(raised.value) == (
+        f"{url} gave no answer within 0.2 s: narrow --since, or give a longer --timeout"
+    )
 
 
 def test_settings_come_from_the_environment_and_the_command_line_wins() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -18,10 +19,11 @@ Start = Callable[..., FlaskClient]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Start health with some settings, and give a client of an app."""
 
     def start_with(app: flask.Flask | None = None, **environment: str) -> FlaskClient:
+        environment = {"HEALTH_HISTORY": str(tmp_path / "health.history"), **environment}
         health.start(settings.load({f"ADA_OTEL_{name}": text for name, text in environment.items()}))
         return (app or flask.Flask("shop")).test_client()
 

@@ -20,26 +20,9 @@ from ada_otel.observers._cgroup import Limits
 from ada_otel.performance.shown import blocks, plain, rows
 from ada_otel.pipeline.metrics import MeterProvider
 from ada_otel.web.health import _requests
-from ada_otel.web.health._history import History
 from ada_otel.web.health._host import Host
 from tests.support.process import run_program
 from tests.unit.health.conftest import Start
-
-
-def test_the_ring_holds_a_day_and_no_more() -> None:
-    history = History()
-    for number in range(1500):
-        history.add({"cpu": number, "memory": math.nan})
-    columns = history.columns()
-    assert len(columns["time"]) == 1440
-    assert (columns["cpu"][0], columns["cpu"][-1]) == (60, 1499)
-    assert columns["memory"] == columns["error_rate"] == [None] * 1440
-    assert columns["time"] == sorted(columns["time"])
-    held = sum(
-        column.buffer_info()[1] * column.itemsize for column in (history._times, *history._values.values())
-    )
-    assert held < 65_536
-    assert not history.due()
 
 
 def test_cpu_is_the_share_since_the_last_look() -> None:

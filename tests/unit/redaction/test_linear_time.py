@@ -32,6 +32,8 @@ _UNITS = (
     "[SQL: '",
     "[parameters: (",
     "[generated in ",
+    "[a] Row (",
+    "Row (,)",
     "Failing row contains (",
     "Key (a)=(",
     "sk-",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
+import sqlalchemy
 
 from ada_otel.redaction import Redactor
 
@@ -19,6 +22,10 @@ from ada_otel.redaction import Redactor
         "postgres://u:S3CRET@h/db",
         "[SQL: insert into a values ('S3CRET')]",
         "[parameters: ('q', 'S3CRET')]",
+        "[generated in 0.1s] ('S3CRET',)",
+        "[reader] [cached since 3s ago] ('S3CRET',)",
+        "Row (1, 'S3CRET')",
+        "[reader] Row ('S3CRET',)",
         '{"a": "{\\"password\\": \\"S3CRET\\"}"}',
         "back=https%3A%2F%2Fu%3AS3CRET%40h%2F&y=2",
         "/in?data=%7B%22password%22%3A+%22S3CRET%22%7D",
@@ -31,6 +38,24 @@ def test_texts(text: str) -> None:
     shown = Redactor().text(text)
     assert "S3CRET" not in shown
     assert Redactor().text(shown) == shown
+
+
+def test_what_sqlalchemy_echoes(caplog: pytest.LogCaptureFixture) -> None:
+    """The real lines, of a real SQLAlchemy, with statements, parameters and rows."""
+    for options in ({}, {"logging_name": "shop"}):
+        engine = sqlalchemy.create_engine("sqlite://", **options)
+        with caplog.at_level(logging.DEBUG, "sqlalchemy.engine"):
+            for token in (None, "reader"):
+                with engine.connect().execution_options(
+                    **({"logging_token": token} if token else {})
+                ) as connection:
+                    connection.execute(sqlalchemy.text("SELECT :a AS a"), {"a": "S3CRET"}).all()
+        engine.dispose()
+    assert caplog.text.count("S3CRET") == 8, "each execution says its parameters and its row"
+    shown = [Redactor().text(message) for message in caplog.messages]
+    assert "S3CRET" not in str(shown)
+    assert shown.count("Row ([redacted])") == shown.count("[reader] Row ([redacted])") == 2
+    assert shown.count("SELECT ? AS a") == 2
 
 
 def test_what_is_encoded_stays_so_where_it_is_no_secret() -> None:
@@ -61,6 +86,8 @@ def test_a_source_line_in_a_traceback() -> None:
         "GET /items/3?search=tea&limit=20",
         "keyboard: qwerty",
         "mapping=a, pinned=true",
+        "Row (7) was skipped, and (8) too",
+        "Row (a, b) was skipped",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

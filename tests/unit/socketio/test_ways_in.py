@@ -65,3 +65,51 @@ def test_it_is_switched_off_by_name_and_costs_nothing_unused(tmp_path: Path) -> 
     assert run_program(unused, tmp_path, environment=names).returncode == 0
     names["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "socketio"
     assert run_program(off, tmp_path, environment=names).returncode == 0
+
+
+LOGGED = textwrap.dedent("""
+    import logging
+
+    @sio.on("boom", namespace="/chat")
+    def boom(_data):
+        logging.getLogger("chat").warning("within")
+        raise ValueError("no")
+
+    @sio.on_error("/chat")
+    def answer(error):
+        return {"ok": False}
+
+    client = sio.test_client(app, namespace="/chat", headers={"User-Agent": "drill/1"})
+    client.emit("hello", 1, namespace="/chat", callback=True)
+    client.emit("boom", 1, namespace="/chat", callback=True)
+    client.disconnect(namespace="/chat")
+""")
+
+
+def test_the_request_log_has_a_line_for_each_event(tmp_path: Path) -> None:
+    with otlp_receiver() as received:
+        environment = {
+            "OTEL_SERVICE_NAME": "chat",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint,
+            "ADA_OTEL_RAISE": "true",
+        }
+        done = run_program(SETUP + IMPORTS + APP + LOGGED, tmp_path, environment=environment)
+    assert done.returncode == 0, done.stderr
+    spans = {span["name"]: span for span in received.spans()}
+    lines = [line for line in received.records() if line["body"] == "Event completed"]
+    found = {line["attributes"]["socketio.event"]: line for line in lines}
+    assert len(found) == len(lines)
+    assert set(found) == {"hello", "boom"}
+    for event, line in found.items():
+        about = line["attributes"]
+        assert (about["socketio.namespace"], about["user_agent.original"]) == ("/chat", "drill/1")
+        assert about["duration_seconds"] >= 0
+        assert (line["trace_id"], line["span_id"]) == (
+            spans[f"{event} /chat"]["trace_id"],
+            spans[f"{event} /chat"]["span_id"],
+        )
+        assert about["request_id"] == line["trace_id"]
+    assert found["boom"]["attributes"]["error.type"] == "ValueError"
+    assert "error.type" not in found["hello"]["attributes"]
+    (within,) = [line for line in received.records() if line["body"] == "within"]
+    assert within["attributes"]["request_id"] == found["boom"]["attributes"]["request_id"]
