@@ -57,7 +57,7 @@ KIBANA_WAITS = {
 }
 LOAD_WAITS = {"load": {"app": "service_healthy", "ai-stub": "service_healthy"}}
 SECRETS = {
-    "app": {"postgres_password", "redis_password", "app_secret_key"},
+    "app": {"postgres_password", "redis_password", "app_secret_key", "health_token"},
     "otelcol": {"elastic_password", "redis_password"},
     "alertmanager": {"slack_webhook_url", "pagerduty_routing_key", "deadmansswitch_url"},
     "elasticsearch": {"elastic_password"},
