@@ -13,4 +13,8 @@ if [ -n "${SECRET_KEY_FILE:-}" ]; then
   SECRET_KEY=$(cat "$SECRET_KEY_FILE")
   export SECRET_KEY
 fi
+if [ -n "${HEALTH_TOKEN_FILE:-}" ]; then
+  ADA_OTEL_HEALTH_TOKEN=$(cat "$HEALTH_TOKEN_FILE")
+  export ADA_OTEL_HEALTH_TOKEN
+fi
 exec "$@"

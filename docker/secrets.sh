@@ -26,7 +26,8 @@ mkdir -p "$folder"
 chmod 700 "$folder"
 umask 022
 
-for name in app_secret_key elastic_password grafana_password kibana_password postgres_password redis_password; do
+made_up='app_secret_key elastic_password grafana_password health_token kibana_password postgres_password redis_password'
+for name in $made_up; do
   file=$folder/$name.txt
   if [ -s "$file" ]; then
     printf '%s' "$(cat "$file")" > "$file.new" && mv "$file.new" "$file"

@@ -10,6 +10,8 @@ from typing import Any
 
 #: Whether drills run in their long form.
 LONG = os.environ.get("ADA_DRILL_LONG") == "1"
+#: How a collector's run ends in a drill, as the report says it.
+ENDINGS = {"none": "runs on", "SIGTERM": "stopped (SIGTERM)", "SIGKILL": "killed (SIGKILL)"}
 
 
 def figures(drill: str, **values: Any) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.drills.proxy import Proxy, proxy
-from tests.drills.report import LONG, figures
+from tests.drills.report import ENDINGS, LONG, figures
 from tests.support.collector import BASE, SENTRY, Collector, eventually, get_json
 from tests.support.otlp_sender import post, record, span, trace_id
 from tests.support.servers import or_skip
@@ -175,18 +175,10 @@ def test_sentry_away(program: Path, tmp_path: Path, stack: Stack, ending: str) -
         lines, spans = sentry.lines(service), sentry.spans(service)
         stored = legs.stored(service)
         refused = list(sentry.refused)
-    figures(
-        "sentry away",
-        ending=ending,
-        outage_s=OUTAGE,
-        sent=COUNT,
-        found=sum(lines.values()),
-        lost=COUNT - len(lines),
-        duplicates=sum(lines.values()) - len(lines),
-        spans_sent=COUNT // 10,
-        spans_found=sum(spans.values()),
-        spans_duplicates=sum(spans.values()) - len(spans),
-    )
+    for items, count, found in (("log lines", COUNT, lines), ("spans", COUNT // 10, spans)):
+        figures("Sentry away", outage_s=OUTAGE, collector=ENDINGS[ending], items=items, sent=count,
+                found=sum(found.values()), lost=count - len(found),
+                twice=sum(found.values()) - len(found))  # fmt: skip
     assert refused == []
     assert stored == COUNT
     assert lines == Counter(f"line {number}" for number in range(COUNT))
@@ -212,13 +204,8 @@ def test_a_kill_while_sentry_takes_repeats_at_most_a_batch(
             eventually("all lines in Elasticsearch", lambda: legs.stored(service) >= COUNT, 90)
         lines, stored = sentry.lines(service), legs.stored(service)
     duplicates = sum(lines.values()) - len(lines)
-    figures(
-        "sentry slow, SIGKILL",
-        sent=COUNT,
-        found=sum(lines.values()),
-        lost=COUNT - len(lines),
-        duplicates=duplicates,
-    )
+    figures("Sentry slow", collector=ENDINGS["SIGKILL"], items="log lines", sent=COUNT,
+            found=sum(lines.values()), lost=COUNT - len(lines), twice=duplicates)  # fmt: skip
     assert set(lines) == {f"line {number}" for number in range(COUNT)}
     assert 0 < duplicates == unanswered
     assert duplicates <= BATCH

@@ -11,12 +11,13 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
+from tests.support.back_ends import BackEnds
 from tests.support.collector import Collector, eventually
 from tests.support.otlp_sender import post, record
 from tests.support.process import clean_environment
@@ -56,7 +57,7 @@ KIBANA_WAITS = {
 }
 LOAD_WAITS = {"load": {"app": "service_healthy", "ai-stub": "service_healthy"}}
 SECRETS = {
-    "app": {"postgres_password", "redis_password", "app_secret_key"},
+    "app": {"postgres_password", "redis_password", "app_secret_key", "health_token"},
     "otelcol": {"elastic_password", "redis_password"},
     "alertmanager": {"slack_webhook_url", "pagerduty_routing_key", "deadmansswitch_url"},
     "elasticsearch": {"elastic_password"},
@@ -185,28 +186,6 @@ def test_one_variable_decides_what_goes_to_sentry(loader: Path, dsn: str) -> Non
     assert '[ -n "$SENTRY_DSN" ]' in services["sentry-bridge"]["entrypoint"][-1]
 
 
-class _BackEnds(BaseHTTPRequestHandler):
-    """Stands in for Elasticsearch and Sentry, and keeps who asked for what."""
-
-    asked: ClassVar[dict[str, Any]] = {}
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.asked[self.path.partition("?")[0]] = self.headers
-        answer = b'{"took": 1, "errors": false, "items": [{"create": {"status": 201}}]}'
-        self.send_response(200)
-        self.send_header("X-Elastic-Product", "Elasticsearch")
-        self.send_header(
-            "Content-Type", "application/json" if "bulk" in self.path else "application/x-protobuf"
-        )
-        self.send_header("Content-Length", str(len(answer) if "bulk" in self.path else 0))
-        self.end_headers()
-        self.wfile.write(answer if "bulk" in self.path else b"")
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def test_the_collector_logs_in_with_the_secrets_that_were_written(loader: Path, tmp_path: Path) -> None:
     """The very files and variables of compose, with what they point at in a folder of this test."""
     program = or_skip(lambda: build(OTELCOL)) / "otelcol"
@@ -215,7 +194,8 @@ def test_the_collector_logs_in_with_the_secrets_that_were_written(loader: Path, 
     shutil.copy(SETTINGS, tmp_path)
     environment = {"PATH": os.environ["PATH"]}
     subprocess.run(["sh", str(tmp_path / "docker/secrets.sh")], env=environment, timeout=60, check=True)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _BackEnds) as server:
+    BackEnds.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), BackEnds) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{server.server_port}"
         services = _loaded(loader, variables={"SENTRY_DSN": f"http://a-key@{address}/42"})["services"]
@@ -242,12 +222,12 @@ def test_the_collector_logs_in_with_the_secrets_that_were_written(loader: Path, 
         with Collector(program, tmp_path, variables, configs) as collector:
             post(collector.http, "logs", [record("tea is ready")], {"service.name": "shop"})
             wanted = {"/_bulk", "/api/42/integration/otlp/v1/logs"}
-            eventually("both have been asked", lambda: wanted <= set(_BackEnds.asked))
+            eventually("both have been asked", lambda: wanted <= set(BackEnds.asked))
         server.shutdown()
     password = (tmp_path / "secrets" / "elastic_password.txt").read_text(encoding="utf-8").strip()
     login = b64encode(f"elastic:{password}".encode()).decode()
-    assert _BackEnds.asked["/_bulk"]["Authorization"] == f"Basic {login}"
-    assert _BackEnds.asked["/api/42/integration/otlp/v1/logs"]["x-sentry-auth"] == "sentry sentry_key=a-key"
+    assert BackEnds.asked["/_bulk"]["Authorization"] == f"Basic {login}"
+    assert BackEnds.asked["/api/42/integration/otlp/v1/logs"]["x-sentry-auth"] == "sentry sentry_key=a-key"
 
 
 def test_settings_reach_the_services(loader: Path) -> None:

@@ -20,7 +20,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from sentry_relay.processing import StoreNormalizer
 
-from tests.drills.report import LONG, figures
+from tests.drills.report import ENDINGS, LONG, figures
 from tools.demo.app import get_json, running_app
 from tools.errors import ToolError
 from tools.stack import Stack, free_ports
@@ -267,12 +267,14 @@ def test_an_outage_of_sentry_with_the_collector_killed_in_it_loses_none(stack: S
     time.sleep(3)  # for one that would come twice
     found = _values(issues)
     figures(
-        "sentry away, issues, SIGKILL",
+        "Bugsink away",
         outage_s=OUTAGE_SECONDS,
+        collector=ENDINGS["SIGKILL"],
+        items="exceptions",
         sent=len(sent.texts),
         found=sum(found.values()),
         lost=sum((wanted - found).values()),
-        duplicates=sum((found - wanted).values()),
+        twice=sum((found - wanted).values()),
     )
     assert found == wanted
     events = _drilled(issues)

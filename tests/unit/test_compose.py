@@ -406,7 +406,11 @@ def test_the_secrets_script_writes_every_secret_and_keeps_passwords(tmp_path: Pa
     assert webhook not in first
     assert "PAGERDUTY_ROUTING_KEY is not set" in first
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
-    passwords = {name: text for name, text in secrets.items() if name.endswith(("_password.txt", "_key.txt"))}
+    passwords = {
+        name: text
+        for name, text in secrets.items()
+        if name.endswith(("_password.txt", "_key.txt", "_token.txt"))
+    }
     assert all(
         re.fullmatch(r"p[0-9a-f]{48}", text) for name, text in passwords.items() if "routing" not in name
     )

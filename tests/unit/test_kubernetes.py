@@ -1,6 +1,7 @@
 """collector/kubernetes/: by the schema of Kubernetes, and with the configuration that everything else uses.
 
-No cluster runs here: the manifests were checked, not applied.
+No cluster runs here: the manifests were checked, not applied. What the kustomization makes of them is in
+tests/integration/test_kustomization.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import yaml
 from tools.versions import pinned
 
 COLLECTOR = Path(__file__).resolve().parents[2] / "collector"
-MANIFESTS = sorted((COLLECTOR / "kubernetes").glob("*.yaml"))
+FOLDER = COLLECTOR / "kubernetes"
+COMPONENTS = sorted(FOLDER.glob("*/kustomization.yaml"))
+MANIFESTS = sorted(path for path in FOLDER.rglob("*.yaml") if path not in COMPONENTS)
 KUSTOMIZATION = yaml.safe_load((COLLECTOR / "kustomization.yaml").read_text("utf-8"))
 
 
@@ -48,7 +51,14 @@ def test_the_schema_check_can_fail() -> None:
 
 
 def test_the_kustomization_names_every_manifest_and_every_rule_file() -> None:
-    assert set(KUSTOMIZATION["resources"]) == {f"kubernetes/{path.name}" for path in MANIFESTS}
+    named = {COLLECTOR / name for name in KUSTOMIZATION["resources"]}
+    components = [COLLECTOR / name for name in KUSTOMIZATION["components"]]
+    assert sorted(folder / "kustomization.yaml" for folder in components) == COMPONENTS
+    for folder in components:
+        component = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+        assert component["kind"] == "Component", folder
+        named |= {folder / name for name in component.get("resources", [])}
+    assert named == set(MANIFESTS)
     maps = {row["name"]: set(row["files"]) for row in KUSTOMIZATION["configMapGenerator"]}
     for files in maps.values():
         for name in files:
@@ -87,8 +97,19 @@ def test_no_container_runs_as_root_or_writes_to_its_image() -> None:
 
 
 def test_the_collector_is_given_only_variables_that_its_configuration_reads() -> None:
-    text = "".join((COLLECTOR / name).read_text("utf-8") for name in ("otelcol.yaml", "otelcol.issues.yaml"))
-    read = set(re.findall(r"\$\{env:(ADA_\w+)", text))
+    overlays = {"redis": ["otelcol.redis.yaml"], "sentry": ["otelcol.sentry.yaml", "otelcol.issues.yaml"]}
     (container,) = [found for name, found in _containers() if name == "otelcol"]
-    given = {row["name"] for row in container["env"] if row["name"].startswith("ADA_")}
-    assert given <= read
+    base = {row["name"] for row in container["env"] if row["name"].startswith("ADA_")}
+    assert base <= _read(["otelcol.yaml"])
+    assert {path.parent.name for path in COMPONENTS} == set(overlays)
+    for name, files in overlays.items():
+        text = (FOLDER / name / "kustomization.yaml").read_text("utf-8")
+        assert re.findall(r"--config=/etc/otelcol/(\S+)", text) == files
+        given = set(re.findall(r"name: (ADA_\w+)", text))
+        assert given
+        assert given <= _read(files), name
+
+
+def _read(files: list[str]) -> set[str]:
+    text = "".join((COLLECTOR / name).read_text("utf-8") for name in files)
+    return set(re.findall(r"\$\{env:(ADA_\w+)", text))

@@ -8,7 +8,7 @@ import yaml
 
 from tools.builds.elasticsearch_node import SOURCES
 from tools.builds.go import GoBuild
-from tools.builds.targets import ALERTMANAGER, COMPOSE, GO_BUILDS, OTELCOL, PROMETHEUS
+from tools.builds.targets import ALERTMANAGER, COMPOSE, GO_BUILDS, KUSTOMIZE, OTELCOL, PROMETHEUS
 from tools.versions import at_least, pinned
 
 
@@ -49,6 +49,10 @@ def test_prometheus_and_alertmanager() -> None:
 
 def test_the_loader_of_compose() -> None:
     assert required(COMPOSE, "github.com/compose-spec/compose-go/v2") == pinned("compose_go")
+
+
+def test_the_engine_of_kustomize() -> None:
+    assert required(KUSTOMIZE, "sigs.k8s.io/kustomize/api") == pinned("kustomize")
 
 
 def test_elasticsearch_version_is_given_on_the_command_line() -> None:

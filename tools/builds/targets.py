@@ -1,4 +1,4 @@
-"""The Go programs of the native stack, and the one that only tests need."""
+"""The Go programs of the native stack, and the two that only tests need."""
 
 from __future__ import annotations
 
@@ -55,4 +55,13 @@ COMPOSE = GoBuild(
     duration="under a minute",
 )
 
-GO_BUILDS = (OTELCOL, PROMETHEUS, ALERTMANAGER, COMPOSE)
+#: Builds collector/kustomization.yaml as kubectl does; for tests as well.
+KUSTOMIZE = GoBuild(
+    name="kustomize",
+    module=_HERE / "kustomize",
+    packages=(".",),
+    programs=("kustomize",),
+    duration="under a minute",
+)
+
+GO_BUILDS = (OTELCOL, PROMETHEUS, ALERTMANAGER, COMPOSE, KUSTOMIZE)

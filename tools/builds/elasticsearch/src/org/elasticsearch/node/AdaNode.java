@@ -1,5 +1,6 @@
 package org.elasticsearch.node;
 
+import ada.node.FailureStorePlugin;
 import ada.node.RootInfoPlugin;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,7 +27,8 @@ import org.elasticsearch.transport.netty4.Netty4Plugin;
  */
 public final class AdaNode {
     private static final String NAME = "ada";
-    private static final List<Class<? extends Plugin>> PLUGINS = List.of(Netty4Plugin.class, RootInfoPlugin.class);
+    private static final List<Class<? extends Plugin>> PLUGINS =
+        List.of(Netty4Plugin.class, RootInfoPlugin.class, FailureStorePlugin.class);
 
     private AdaNode() {}
 

@@ -1,9 +1,12 @@
 package org.elasticsearch.plugins;
 
+import ada.node.DataStreamFeatures;
+import java.util.ArrayList;
 import java.util.List;
 import org.elasticsearch.Build;
 import org.elasticsearch.action.admin.cluster.node.info.PluginsAndModules;
 import org.elasticsearch.env.Environment;
+import org.elasticsearch.features.FeatureSpecification;
 
 /** Offers plugins from the application class path, where Elasticsearch itself only looks into folders of archives. */
 public final class BuiltInPluginsService extends PluginsService {
@@ -27,6 +30,15 @@ public final class BuiltInPluginsService extends PluginsService {
     @Override
     public PluginsAndModules info() {
         return new PluginsAndModules(List.of(), loaded.stream().map(LoadedPlugin::descriptor).toList());
+    }
+
+    @Override
+    public <T> List<? extends T> loadServiceProviders(Class<T> service) {
+        List<T> found = new ArrayList<>(super.loadServiceProviders(service));
+        if (service == FeatureSpecification.class) {
+            found.add(service.cast(new DataStreamFeatures()));
+        }
+        return found;
     }
 
     private static PluginDescriptor describe(Class<? extends Plugin> plugin) {
