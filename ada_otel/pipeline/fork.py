@@ -100,6 +100,8 @@ def _before_fork() -> None:
 def _after_in_parent() -> None:
     with suppress(RuntimeError):  # it was not ours: the wait was too long
         _whole.release()
+    if _held:
+        check_pid()  # a fork with hooks, perhaps by uWSGI's option that threads need not be held for
 
 
 def _after_in_child() -> None:

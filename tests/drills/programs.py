@@ -93,6 +93,7 @@ class Program:
             env=clean_environment(
                 {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "PYTHONPATH": str(ROOT), **environment}
             ),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -105,6 +106,14 @@ class Program:
             if line.strip() == text:
                 return
         raise AssertionError(f"the program ended before it said {text}: {self.process.communicate()[1]}")
+
+    def ask(self, line: str) -> str:
+        """Give it a line, and read the line that it answers."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline()
 
     def ended(self, timeout: float = 60) -> tuple[int, float, str]:
         """Its status, the seconds from its last ``END <time>`` line to its end, and its stderr."""

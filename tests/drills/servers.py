@@ -41,7 +41,8 @@ class Server:
         """Ask until it is answered: one that starts, or recycles a worker, refuses connections for a time."""
         end = time.monotonic() + seconds
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            # Asked again while it waits for a worker to load the app, it would be answered and counted twice.
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=seconds)
             try:
                 connection.request("GET", path)
                 answer = connection.getresponse()

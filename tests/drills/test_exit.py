@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -263,7 +264,9 @@ def test_other_interpreters(kind: Any, tmp_path: Path) -> None:
             assert len(server.names()) == (600 if kind == "healthy" else 0)
             figures(
                 "exit, interpreter",
-                python=python.rsplit("/", 4)[-4:],
+                python=subprocess.run(
+                    [python, "-V"], capture_output=True, text=True, check=True
+                ).stdout.strip(),
                 collector=kind,
                 seconds=round(seconds, 2),
             )

@@ -103,7 +103,7 @@ def test_uwsgi(way: Any, tmp_path: Path) -> None:
         # loaded, and is killed after its 20 s of mercy: so it is with uWSGI, whatever the app does.
         assert server.wait_for(lambda: _settled(uwsgi), 60), uwsgi.output
         # A worker forked while a thread of the master has the interpreter's lock would hang, and end late.
-        assert hooks or len(_threads(uwsgi.process.pid)) == 1
+        assert (len(_threads(uwsgi.process.pid)) > 1) is hooks
         # In a thread, uWSGI's handlers would wait for the main one, until the mercy is over.
         for worker in _workers(uwsgi):
             assert all(_signals(thread, "SigBlk") >= STOPS for thread in _threads(worker)[1:])

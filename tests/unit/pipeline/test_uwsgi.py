@@ -91,6 +91,21 @@ def test_what_forks_safely_has_its_threads(launched: bool, options: str, master:
     assert (server.names(), server.bodies()) == (["here"], ["here"])
 
 
+def test_a_fork_with_hooks_ends_the_wait(tmp_path: Path) -> None:
+    """Under the launcher nothing else may tell that uWSGI was started with the option for them."""
+    module = MODULE.format(OPTIONS="{b'py-call-uwsgi-fork-hooks': True}", MASTER="os.getpid()")
+    source = """
+print("BEFORE", threading.active_count(), flush=True)
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+print("STATUS", os.waitpid(pid, 0)[1])
+print("AFTER", threading.active_count(), flush=True)
+"""
+    said, _ = _run(module + LAUNCHED + ASSEMBLED + APPEARS, source, tmp_path, ADA_OTEL_STARTUP_CHECK="false")
+    assert said == {"BEFORE": 1, "STATUS": 0, "AFTER": 2}
+
+
 def test_a_flush_in_a_master_starts_no_thread(tmp_path: Path) -> None:
     module = MODULE.format(OPTIONS="{}", MASTER="os.getpid()")
     source = """
