@@ -49,7 +49,8 @@ class Counts:
             handle = bind(self._records, {"ada.log.severity": severity_range(level)})
             if len(self._by_level) < _MOST_HANDLES:
                 self._by_level[level] = handle
-        handle.add(1, None, span_context)
+        # A line like any other needs no trace as its exemplar.
+        handle.add(1, None, span_context if level >= logging.ERROR else None)
 
     def _count_exception(self, line: Line) -> None:
         kind, route = line.attributes["exception.type"], line.attributes.get("http.route")

@@ -141,7 +141,7 @@ class Middleware:
             dict.__setitem__(inner, COMMENTER_KEY, request.tags)
         token = attach(inner)
         active = self._active(method, scheme)
-        active.add(1, None, request.context)
+        active.add(1, None, None)
         finish = partial(self._finish, request, environ, method, scheme, started, active)
         try:
             body = self.wsgi_app(environ, partial(self._respond, request, start_response))
@@ -231,19 +231,20 @@ class Middleware:
     ) -> None:
         try:
             span, context, error = request.span, request.context, request.error
-            active.add(-1)
+            active.add(-1, None, None)
             version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
             raised = type(error).__qualname__ if error is not None and request.status is None else None
             measures = self._metrics(method, scheme, version, request.route, request.status, raised)
+            # Its exemplars lead from slow requests to their traces; the other metrics need none.
             measures.duration.record((perf_counter_ns() - started) / 1e9, None, context)
             received = environ.get("CONTENT_LENGTH")
             if received and (size := declared_size(received)) is not None:
-                measures.request_size.record(size, None, context)
+                measures.request_size.record(size, None, None)
             size = (
                 request.sent if request.length is None and request.streamed else declared_size(request.length)
             )
             if size is not None and method != "HEAD":
-                measures.response_size.record(size, None, context)
+                measures.response_size.record(size, None, None)
             if error is not None and span.is_recording():
                 if raised is not None:
                     span.set_attribute("error.type", raised)

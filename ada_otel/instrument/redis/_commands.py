@@ -191,31 +191,31 @@ class CommandTracing:
         if commands is None:
             operation = redis_operation(args[0]) if args and type(args[0]) is str else "_OTHER"
             if failure is None and operation in _LOOKUPS:
-                self._count(operation, response, context)
+                self._count(operation, response)
         else:
             operation = _PIPELINE
             if isinstance(failure, redis.WatchError):
                 failure = None  # to lose a race for a watched key is a normal outcome
             elif failure is None and isinstance(response, list):
-                self._count_all(commands, response, context)
+                self._count_all(commands, response)
         self._durations(client).of(operation, failure).record(seconds, None, context)
 
-    def _count_all(self, commands: list[Any], responses: list[Any], context: Any) -> None:
+    def _count_all(self, commands: list[Any], responses: list[Any]) -> None:
         for command, response in zip(commands, responses, strict=False):
             first = (command.args if hasattr(command, "args") else command[0])[0]
             operation = redis_operation(first) if type(first) is str else ""
             if operation in _LOOKUPS and not isinstance(response, Exception):
-                self._count(operation, response, context)
+                self._count(operation, response)
 
-    def _count(self, operation: str, response: Any, context: Any) -> None:
+    def _count(self, operation: str, response: Any) -> None:
         if operation != "MGET":
-            (self._lookups.misses if response is None else self._lookups.hits).add(1, None, context)
+            (self._lookups.misses if response is None else self._lookups.hits).add(1, None, None)
         elif isinstance(response, list):
             missed = response.count(None)
             if missed:
-                self._lookups.misses.add(missed, None, context)
+                self._lookups.misses.add(missed, None, None)
             if len(response) > missed:
-                self._lookups.hits.add(len(response) - missed, None, context)
+                self._lookups.hits.add(len(response) - missed, None, None)
 
     def _durations(self, client: Any) -> Durations:
         pool = getattr(client, "connection_pool", None)
