@@ -96,7 +96,7 @@ def _a_day(stored: Mapping[str, Any]) -> float:
         count * _DAY / _INTERVALS.get(maker, _SCRAPE)
         for maker, count in stored["prometheus"]["series"].items()
     )
-    return samples * _per_sample(stored)
+    return float(samples * _per_sample(stored))
 
 
 def _throughput(signals: Mapping[str, Any]) -> str:
