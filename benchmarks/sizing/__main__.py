@@ -35,7 +35,7 @@ def measure(short: bool) -> dict[str, Any]:
         short: A try that says less.
     """
     load = os.getloadavg()[0]
-    rounds = throughput.Rounds(1, 2.0) if short else throughput.Rounds(5, 8.0)
+    rounds = throughput.Rounds(1, 2.0) if short else throughput.Rounds(4, 8.0)
     with tempfile.TemporaryDirectory(prefix="ada-sizing-") as name:
         with step("the collector: items per second"):
             collector = throughput.measure(Path(name) / "collector", rounds)

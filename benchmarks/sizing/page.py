@@ -44,6 +44,7 @@ def render(results: Mapping[str, Any]) -> str:
         per_series=round(stored["prometheus"]["samples"] / stored["prometheus"]["block_series"]),
         samples=f"{stored['prometheus']['samples']:,}",
         series=_series(stored),
+        prometheus_million=_bytes(_a_day(stored) * _MILLION / 10 / _DAY),
         throughput=_throughput(collector["signals"]),
         hop=_hop(collector["signals"]),
         app_per_core=f"{_app_per_core(stored, collector['signals']):,}",
@@ -87,6 +88,15 @@ def _series(stored: Mapping[str, Any]) -> str:
         title = _MAKERS.get(maker, maker)
         rows.append((title, f"{count:,}", f"{interval} s", _bytes(count * _DAY / interval * size)))
     return table(("Series of", "How many", "A sample every", "A day"), rows)
+
+
+def _a_day(stored: Mapping[str, Any]) -> float:
+    """Bytes of all series in a day."""
+    samples = sum(
+        count * _DAY / _INTERVALS.get(maker, _SCRAPE)
+        for maker, count in stored["prometheus"]["series"].items()
+    )
+    return float(samples * _per_sample(stored))
 
 
 def _throughput(signals: Mapping[str, Any]) -> str:

@@ -1,0 +1,142 @@
+"""The tests of the alerts notice: a bound moved by a tenth, a duration by a minute, makes one of them fail.
+
+``promtool test rules`` runs the shipped tests with changed rules in the place of the shipped one. So each
+alert is proven to fire, not to fire just under its bound, to end, and to be silent without data.
+ADA_DRILL_LONG=1 changes the alerts with windows of hours and days too, whose tests take a minute of CPU.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.drills.report import LONG
+from tests.support.mutants import Mutant, mutants
+from tests.support.servers import or_skip
+from tools.drift.expressions import parse, selectors
+from tools.paths import COLLECTOR
+from tools.stack.servers.prometheus import promtool
+
+pytestmark = pytest.mark.integration
+
+RULES = COLLECTOR / "prometheus" / "rules"
+TESTS = COLLECTOR / "prometheus" / "tests"
+#: Changes that no test can see, and why.
+UNSEEN = {
+    (
+        "SloErrorBudgetBurnSlow",
+        "> 3",
+    ): "even traffic that spends 3 in a day spends 1 in three: the pair below it",
+}
+#: What fires without data, as it must.
+WITHOUT_DATA = {"Watchdog", "OtelCollectorDown"}
+SLOW = {"SessionAnomaly", "CostBurnHigh", "RevenueDrop", "SloErrorBudgetBurnFast", "SloErrorBudgetBurnSlow"}
+
+
+def _rules(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rules of a file, each with its group."""
+    groups = yaml.safe_load((RULES / f"{name}.yml").read_text("utf-8"))["groups"]
+    return [(group, rule) for group in groups for rule in group["rules"]]
+
+
+ALERTS: list[tuple[str, dict[str, Any]]] = [
+    (path.stem, rule)
+    for path in sorted(RULES.glob("*.yml"))
+    for _, rule in _rules(path.stem)
+    if "alert" in rule
+]
+
+
+def _named(rule: dict[str, Any]) -> dict[str, Mutant]:
+    """The changed rules of an alert, by a name of their own."""
+    changed = [*mutants(rule)]
+    if rule["alert"] not in WITHOUT_DATA:
+        (asked, *_) = [one.text for one in selectors(parse(rule["expr"]))]
+        expression = f"({rule['expr']}) or absent({asked})"
+        changed.append(Mutant("fires without data", {**rule, "expr": expression}))
+    names = [f"{rule['alert']}__{number}" for number in range(len(changed))]
+    return {
+        name: replace(mutant, rule={**mutant.rule, "alert": name})
+        for name, mutant in zip(names, changed, strict=True)
+    }
+
+
+def _recorded(files: list[str], expression: str) -> list[dict[str, Any]]:
+    """The groups of recording rules that an expression needs, with nothing else in them."""
+    rules = [pair for name in files for pair in _rules(name) if "record" in pair[1]]
+    needed = expression
+    while True:
+        found = [(group, rule) for group, rule in rules if rule["record"] in needed]
+        text = " ".join([expression, *(rule["expr"] for _, rule in found)])
+        if text == needed:
+            break
+        needed = text
+    groups = {group["name"]: {**group, "rules": []} for group, _ in found}
+    for group, rule in found:
+        groups[group["name"]]["rules"].append(rule)
+    return list(groups.values())
+
+
+def _asked(test: Mapping[str, Any], alert: str, names: Mapping[str, Mutant]) -> Iterator[dict[str, Any]]:
+    """A shipped test, asked of each changed rule."""
+    if test.get("alertname") == alert:
+        yield from ({**test, "alertname": name} for name in names)
+    elif f'alertname="{alert}"' in test.get("expr", ""):
+        for name in names:
+            yield {**test, "expr": test["expr"].replace(f'"{alert}"', f'"{name}"')}
+    elif "alertname!~" in test.get("expr", ""):  # of all alerts at once
+        yield {**test, "expr": re.sub(r'alertname!~"([^"]*)"', r'alertname!~"(\1)__.*"', test["expr"])}
+
+
+@pytest.mark.parametrize(("stem", "rule"), ALERTS, ids=[rule["alert"] for _, rule in ALERTS])
+def test_a_changed_rule_is_noticed(stem: str, rule: dict[str, Any], tmp_path: Path) -> None:
+    if rule["alert"] in SLOW and not LONG:
+        pytest.skip("in the long form")
+    names = _named(rule)
+    shipped = yaml.safe_load((TESTS / f"{stem}_test.yml").read_text("utf-8"))
+    recorded = _recorded([Path(file).stem for file in shipped["rule_files"]], rule["expr"])
+    changed = {"name": "changed", "rules": [mutant.rule for mutant in names.values()]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [*recorded, changed]}), encoding="utf-8")
+    tests = []
+    for group in shipped["tests"]:
+        asked = {
+            key: [new for test in group.get(key, ()) for new in _asked(test, rule["alert"], names)]
+            for key in ("promql_expr_test", "alert_rule_test")
+        }
+        if any(asked.values()):
+            tests.append({**group, **asked})
+    order = [group["name"] for group in [*recorded, changed]]
+    test = {**shipped, "rule_files": ["rules.yml"], "group_eval_order": order, "tests": tests}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test), encoding="utf-8")
+    command = [str(or_skip(promtool)), "test", "rules", "test.yml"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+    said = result.stdout + result.stderr
+    assert "FAILED" in said, said[:2000]
+    noticed = set(re.findall(r"\b\w+__\d+\b", said))
+    unseen = [mutant.change for name, mutant in names.items() if name not in noticed]
+    excused = [part for alert, part in UNSEEN if alert == rule["alert"]]
+    assert [change for change in unseen if not any(part in change for part in excused)] == []
+
+
+def test_every_alert_is_changed_in_each_of_the_four_ways() -> None:
+    unbounded = set()
+    for _, rule in ALERTS:
+        changes = [mutant.change for mutant in _named(rule).values()]
+        assert changes[0] == "never fires"
+        if rule["alert"] not in WITHOUT_DATA:
+            assert {"fires without data", "keep_firing_for longer", "for longer"} <= set(changes), rule
+        if not any("looser" in change for change in changes):
+            unbounded.add(rule["alert"])
+    # What is 0 or 1, there or not there, has nothing just under it.
+    assert unbounded == {
+        "DependencyUnreachable", "HealthCheckFailing", "MetricCardinalityOverflow", "NewExceptionType",
+        "OtelCollectorDown", "ProbeFailing", "PrometheusNotConnectedToAlertmanager", "ServiceSilent",
+        "Watchdog",
+    }  # fmt: skip
