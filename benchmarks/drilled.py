@@ -22,8 +22,8 @@ PAGE = REPOSITORY / "docs" / "drills.md"
 _INTRODUCTION = """# What the drills counted
 
 Each drill makes a fault happen and counts what was lost; [how they are run](contributing.md#tests). These are
-the figures of the long form, of the drills that were run in it so far, on a machine with two cores;
-`python -m benchmarks.drilled` wrote this page from their report.
+the figures of the long form, of the drills that were run in it so far, on a machine with two cores that did
+other work meanwhile; `python -m benchmarks.drilled` wrote this page from their report.
 """
 
 
