@@ -25,8 +25,8 @@ Each drill makes a fault happen and counts what was lost; [how they are run](con
 the figures of the long form, of the drills that were run in it so far, on a machine with two cores that did
 other work meanwhile; `python -m benchmarks.drilled` wrote this page from their report. *Twice* is what was
 found more often than it was sent; a dash is what was not counted.
-[What is lost when](platform.md#what-is-lost-when) says why, and [the benchmark page](benchmarks.md#log-search)
-has the seconds of each question of the log volume.
+[What is lost when](platform.md#what-is-lost-when) says why.
+[The benchmark page](benchmarks.md#log-search) has the seconds of each question of the log volume.
 """
 #: The groups of drills, as the page has them: title, what is in it, how the names of its drills begin.
 _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (

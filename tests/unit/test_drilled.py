@@ -55,8 +55,8 @@ def test_another_drill_has_a_table_of_its_own_columns() -> None:
     assert "## The app at its end\n" in page
     assert "| What happened | Seconds | Hung |\n| --- | --- | --- |\n" in page
     assert "\n| Exit, sick, collector drip | 2.25 | no |\n" in page
-    assert "| What happened | Lines | Query seconds |\n" in page
-    assert "| Log volume | 1,000,000 | count 0.25 |" in page
+    # The seconds of its questions are on the benchmark page.
+    assert "| What happened | Lines |\n| --- | --- |\n| Log volume | 1,000,000 |" in page
 
 
 def test_a_drill_of_no_group_is_not_left_out() -> None:
