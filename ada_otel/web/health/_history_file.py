@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ada_otel._diagnostics import report
+from ada_otel.resource import service_key
 from ada_otel.web.health._history import LAYOUT, POINTS
 
 try:
@@ -125,9 +126,6 @@ def _locked(descriptor: int) -> bool:
 def _default() -> Path:
     # Only here, as this is not on the way of a start.
     import tempfile
-    from hashlib import sha256
 
-    named = "\n".join(os.environ.get(name, "") for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"))
     user = os.getuid() if hasattr(os, "getuid") else 0
-    digest = sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ada-otel-{digest}-{user}.history"
+    return Path(tempfile.gettempdir()) / f"ada-otel-{service_key()}-{user}.history"
