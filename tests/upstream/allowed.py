@@ -16,9 +16,6 @@ _EXCLUDED = "expects a point of active requests for excluded URLs, which ours do
 
 #: Test id → why it fails on purpose, under the stable conventions.
 FAILING: dict[str, str] = {
-    "flask/tests/test_flask_compatibility.py::TestFlaskCompatibility::test_streaming_with_error_in_cleanup": (
-        "replaces the API's detach() by one that raises; the real one never does."
-    ),
     f"{_FLASK}test_404_new_semconv": "expects the path in the name of an unmatched route (unmatched-name).",
     f"{_FLASK}test_duration_histogram_new_record_with_context_new_semconv": _CONTEXT,
     f"{_FLASK}test_duration_histogram_old_record_with_context": _CONTEXT,
