@@ -98,8 +98,8 @@ def test_nothing_is_lost_through_recycling_reload_and_stop(worker: Any, preload:
         assert set(counts) == {f"/{number}" for number in range(REQUESTS)}, out
         assert set(server.bodies()) == set(counts)
         assert "Traceback" not in out, out
-        # The gevent worker now and then waits for its whole graceful timeout, 10 s, without any telemetry as well:
-        # with --preload and an app of three lines, 5 stops of 20 did.
+        # The gevent worker now and then waits for its whole graceful timeout, 10 s, without any telemetry as
+        # well: with --preload and an app of three lines, 5 stops of 20 did.
         assert seconds < (18 if worker == "gevent" else 8)
 
 
