@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 from ada_otel._version import __version__
 
@@ -32,6 +33,18 @@ def attributes(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     if "host.name=" not in given:
         found["host.name"] = socket.gethostname()
     return found
+
+
+def shared_path(kind: str) -> Path:
+    """Give the path in the temporary folder that this user's processes of this service share.
+
+    Args:
+        kind: What is there; the end of its name.
+    """
+    import tempfile  # not on the way of a start
+
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return Path(tempfile.gettempdir()) / f"ada-otel-{service_key()}-{user}.{kind}"
 
 
 def service_key() -> str:

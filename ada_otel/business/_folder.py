@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from ada_otel._diagnostics import report
-from ada_otel.resource import service_key
+from ada_otel.resource import shared_path
 
 
 class Folder:
@@ -30,7 +29,7 @@ class Folder:
         return self._ready and self._ready / part
 
     def _prepare(self) -> None:
-        path = Path(self._given) if self._given else _default()
+        path = Path(self._given) if self._given else shared_path("business")
         try:
             (path / "sessions").mkdir(mode=0o700, parents=True, exist_ok=True)
             # In a temporary folder somebody else may have been first, with a folder or a link.
@@ -48,8 +47,3 @@ class Folder:
             )
             return
         self._ready = path
-
-
-def _default() -> Path:
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    return Path(tempfile.gettempdir()) / f"ada-otel-{service_key()}-{user}.business"

@@ -20,11 +20,10 @@ from ada_otel.logs._otlp import OTLPSink
 from ada_otel.logs._redaction import redactor
 from ada_otel.logs._values import plain
 from ada_otel.pipeline.current import get_current
-from ada_otel.pipeline.grouped import Group, GroupedAttributes
+from ada_otel.pipeline.grouped import PLAIN, Group, GroupedAttributes
 
 __all__ = ["defer_record"]
 
-_PLAIN = frozenset({str, bool, int, float})
 #: A line with more attributes by ``extra=`` is made at once.
 _MOST_EXTRAS = 64
 #: What a line has beside them: three for the call site, six for the request.
@@ -63,7 +62,7 @@ def defer_record(sink: OTLPSink, counts: Counts | None, record: logging.LogRecor
         if len(extras) > _MOST_EXTRAS:
             return False
         for key, value in extras:
-            if (type(value) not in _PLAIN and value is not None) or key in _SPECIAL or type(key) is not str:
+            if (type(value) not in PLAIN and value is not None) or key in _SPECIAL or type(key) is not str:
                 return False
     current = get_current()
     if current.get(_SUPPRESS_INSTRUMENTATION_KEY):

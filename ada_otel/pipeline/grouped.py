@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["Group", "GroupedAttributes"]
+__all__ = ["PLAIN", "Group", "GroupedAttributes"]
+
+#: Values of exactly these types are kept as they are; all others are cleaned by the SDK's own code.
+PLAIN = frozenset({str, bool, int, float})
 
 #: Pairs that recur together. No booleans or floats, of which some equal numbers of another type.
 Group = tuple[tuple[str, "str | int"], ...]

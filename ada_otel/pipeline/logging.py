@@ -19,11 +19,9 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from ada_otel._diagnostics import failed
 from ada_otel.pipeline.export.batch import BatchLogRecordProcessor
 from ada_otel.pipeline.export.otlp import OTLPLogExporter
-from ada_otel.pipeline.grouped import GroupedAttributes
+from ada_otel.pipeline.grouped import PLAIN, GroupedAttributes
 
 _NO_FLAGS = TraceFlags(0)
-#: Values of exactly these types need no cleaning.
-_PLAIN = frozenset({str, bool, int, float})
 
 
 class QueuedLog:
@@ -58,6 +56,16 @@ class QueuedLog:
     trace_flags: TraceFlags
     resource: Resource
     instrumentation_scope: InstrumentationScope
+
+    def place(self, logger: Any, span_context: SpanContext | None) -> None:
+        """Take resource and scope of an SDK logger, and the ids of a span, if there is one."""
+        self.resource = logger._resource
+        self.instrumentation_scope = logger._instrumentation_scope
+        if span_context is None:
+            self.trace_id = self.span_id = 0
+            self.trace_flags = _NO_FLAGS
+        else:
+            self.trace_id, self.span_id, _, self.trace_flags, _, _ = span_context
 
     @property
     def log_record(self) -> QueuedLog:
@@ -145,7 +153,7 @@ class LoggerProvider(_SDKLoggerProvider):
         if queue is None:
             return not self._checked  # nobody hears it
         for value in attributes.values():
-            if type(value) not in _PLAIN:
+            if type(value) not in PLAIN:
                 return False
         item = QueuedLog()
         item.timestamp = timestamp
@@ -155,13 +163,7 @@ class LoggerProvider(_SDKLoggerProvider):
         item.body = body
         item.attributes = attributes
         item.event_name = event_name
-        item.resource = logger._resource
-        item.instrumentation_scope = logger._instrumentation_scope
-        if span_context is None:
-            item.trace_id = item.span_id = 0
-            item.trace_flags = _NO_FLAGS
-        else:
-            item.trace_id, item.span_id, _, item.trace_flags, _, _ = span_context
+        item.place(logger, span_context)
         self._logger_metrics.emit_log()
         queue.on_emit(item)  # type: ignore[arg-type]  # it has the fields that are read
         return True
@@ -203,13 +205,7 @@ class LoggerProvider(_SDKLoggerProvider):
         item.severity_number = severity
         item.severity_text = severity_text
         item.event_name = None
-        item.resource = logger._resource
-        item.instrumentation_scope = logger._instrumentation_scope
-        if span_context is None:
-            item.trace_id = item.span_id = 0
-            item.trace_flags = _NO_FLAGS
-        else:
-            item.trace_id, item.span_id, _, item.trace_flags, _, _ = span_context
+        item.place(logger, span_context)
         self._logger_metrics.emit_log()
         queue.add(item, important)
         return True

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -208,15 +208,9 @@ def _respond(
                 request.length = value
             elif size == 12 and name.lower() == "x-request-id":
                 own = True
-        # As in `_note_span`, in one piece: each call that is spared is 0.5 µs of each request.
-        traced = request.environ.get(TRACED)
-        if traced is None:
-            _note_span(request)
-        else:
-            request.span_context = traced.context
-            traced.span.set_attribute("request_id", request._request_id or request.request_id)
+        _note_span(request)
         if not own:
-            headers.append(("X-Request-ID", request._request_id or request.request_id))
+            headers.append(("X-Request-ID", request.request_id))
         request.remember()
     except Exception as error:
         failed("Giving a response its request id", error)
@@ -236,8 +230,11 @@ def _raised(_app: Any, **_extra: Any) -> None:
 
 def _note_span(request: Served) -> None:
     traced = request.environ.get(TRACED)
-    span = trace.get_current_span() if traced is None else cast("trace.Span", traced.span)
-    request.span_context = span.get_span_context()
+    if traced is None:
+        span = trace.get_current_span()
+        request.span_context = span.get_span_context()
+    else:
+        span, request.span_context = traced.span, traced.context
     span.set_attribute("request_id", request.request_id)
 
 

@@ -18,9 +18,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFl
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util.types import Attributes
 
+from ada_otel.pipeline.grouped import PLAIN
 from ada_otel.pipeline.tracing.processors import SpanProcessors
 from ada_otel.pipeline.tracing.sampling import DROP, SAMPLE, compile_sampler
-from ada_otel.pipeline.tracing.span import _PLAIN, RecordingSpan
+from ada_otel.pipeline.tracing.span import RecordingSpan
 
 _DEFAULT_STATE = trace_api.TraceState()
 #: Trace flags by value: making one costs 0.4 µs, and there are four.
@@ -176,8 +177,7 @@ class Tracer(sdk.Tracer):
             self.plain
             and (not attributes or len(attributes) <= self.plain_count)
             and all(
-                type(value) in _PLAIN and type(key) is str and key
-                for key, value in (attributes or {}).items()
+                type(value) in PLAIN and type(key) is str and key for key, value in (attributes or {}).items()
             )
         )
         span = self._make(

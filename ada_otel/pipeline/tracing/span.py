@@ -21,6 +21,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AnyValue, Attributes
 
+from ada_otel.pipeline.grouped import PLAIN
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from ada_otel.pipeline.tracing.provider import Tracer
 
 _logger = logging.getLogger("opentelemetry.sdk.trace")
-
-#: Values of exactly these types are kept as they are; all others are cleaned by the SDK's own code.
-_PLAIN = frozenset({str, bool, int, float})
 
 _UNSET = Status(StatusCode.UNSET)
 _DROPPED_NOTHING: Sequence[Any] = ()
@@ -107,7 +106,7 @@ class RecordingSpan(Span):
         if type(held) is dict:
             tracer = self._tracer
             if (
-                type(value) in _PLAIN
+                type(value) in PLAIN
                 and tracer.plain
                 and key
                 and type(key) is str
@@ -130,7 +129,7 @@ class RecordingSpan(Span):
                 tracer.plain
                 and len(held) + len(attributes) <= tracer.plain_count
                 and all(
-                    type(value) in _PLAIN and type(key) is str and key for key, value in attributes.items()
+                    type(value) in PLAIN and type(key) is str and key for key, value in attributes.items()
                 )
             ):
                 held.update(attributes)

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ada_otel._diagnostics import report
-from ada_otel.resource import service_key
+from ada_otel.resource import shared_path
 from ada_otel.web.health._history import LAYOUT, POINTS
 
 try:
@@ -58,7 +58,7 @@ class FileRing:
 
     @cached_property
     def _path(self) -> Path:
-        return Path(self._given) if self._given else _default()
+        return Path(self._given) if self._given else shared_path("history")
 
     def change(self, index: int, change: Callable[[bytes], bytes]) -> None:
         """See :class:`~ada_otel.web.health._history.Ring`."""
@@ -121,11 +121,3 @@ def _locked(descriptor: int) -> bool:
             return True
         time.sleep(0.002)
     return False
-
-
-def _default() -> Path:
-    # Only here, as this is not on the way of a start.
-    import tempfile
-
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    return Path(tempfile.gettempdir()) / f"ada-otel-{service_key()}-{user}.history"
