@@ -48,7 +48,7 @@ def grouped(values: RequestValues, rest: dict[str, Any]) -> Group:
 @lru_cache(_CLIENTS)
 def _of_client(user: str | None, session: str | None, address: str | None, agent: str | None) -> Group:
     pairs = (("user_id", user), ("session.id", session), ("client.address", address), (_USER_AGENT, agent))
-    return tuple((key, value) for key, value in pairs if value is not None)
+    return Group(tuple((key, value) for key, value in pairs if value is not None))
 
 
 def add_to(attributes: MutableMapping[str, Any]) -> None:

@@ -105,4 +105,6 @@ def _finish(
 
 @lru_cache(_CALL_SITES)
 def _call_site(path: str, function: str | None, number: int) -> Group:
-    return ("code.file.path", path), ("code.function.name", function or "?"), ("code.line.number", number)
+    return Group(
+        (("code.file.path", path), ("code.function.name", function or "?"), ("code.line.number", number))
+    )

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["PLAIN", "Group", "GroupedAttributes"]
+__all__ = ["PLAIN", "Group", "GroupedAttributes", "together"]
 
 #: Values of exactly these types are kept as they are; all others are cleaned by the SDK's own code.
 PLAIN = frozenset({str, bool, int, float})
 
-#: Pairs that recur together. No booleans or floats, of which some equal numbers of another type.
-Group = tuple[tuple[str, "str | int"], ...]
+
+class Group:
+    """Pairs that recur together. What is worked out for a group is found again by the object: keep it.
+
+    Args:
+        pairs: Keys and values, each str, bool, int or float.
+    """
+
+    __slots__ = ("keys", "pairs")
+
+    def __init__(self, pairs: tuple[tuple[str, Any], ...]) -> None:
+        self.pairs = pairs
+        self.keys = frozenset([key for key, _ in pairs])
 
 
 class GroupedAttributes(Mapping[str, Any]):
@@ -30,7 +41,7 @@ class GroupedAttributes(Mapping[str, Any]):
 
     def together(self) -> dict[str, Any]:
         """A dict of all of them."""
-        found = {key: value for group in self.groups for key, value in group}
+        found = {key: value for group in self.groups for key, value in group.pairs}
         found.update(self.rest)
         return found
 
@@ -41,4 +52,9 @@ class GroupedAttributes(Mapping[str, Any]):
         return iter(self.together())
 
     def __len__(self) -> int:
-        return sum(map(len, self.groups)) + len(self.rest)
+        return sum([len(group.pairs) for group in self.groups]) + len(self.rest)
+
+
+def together(attributes: dict[str, Any] | GroupedAttributes) -> dict[str, Any]:
+    """A dict of attributes, grouped or not."""
+    return attributes.together() if type(attributes) is GroupedAttributes else attributes  # type: ignore[return-value]

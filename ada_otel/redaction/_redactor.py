@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from ada_otel.pipeline.grouped import Group
 from ada_otel.redaction import _cards
 from ada_otel.redaction._assignments import Assignments
 from ada_otel.redaction._encoded import redact_encoded
@@ -61,6 +62,7 @@ class Redactor:
         self._assignments = Assignments(self._keys.hides, self._keys.added, MARK)
         # Most attributes are the same ones over and over, and so is what is left of them.
         self._repeated = lru_cache(_REMEMBERED)(self._value)
+        self.group = lru_cache(_REMEMBERED)(self._group)
 
     def text(self, text: str) -> str:
         """``text`` without what looks like a secret, in linear time."""
@@ -116,6 +118,13 @@ class Redactor:
     def mapping(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """``values``, each redacted by its key and by what it looks like."""
         return {key: self.value(key, value) for key, value in values.items()}
+
+    def _group(self, group: Group) -> Group:
+        """The group, redacted; the same one if there is nothing to hide, or if redaction is off."""
+        if not self.enabled:
+            return group
+        shown = tuple((key, self._value(key, value)) for key, value in group.pairs)
+        return group if shown == group.pairs else Group(shown)
 
     def _value(self, key: str, value: Any, path: tuple[int, ...] = ()) -> Any:
         if type(key) is str and self._keys.hides(key, value):

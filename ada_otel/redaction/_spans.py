@@ -12,6 +12,7 @@ from opentelemetry.trace.span import DEFAULT_TRACE_STATE, SpanContext, TraceStat
 from opentelemetry.trace.status import Status
 
 from ada_otel._diagnostics import failed
+from ada_otel.pipeline.grouped import GroupedAttributes
 from ada_otel.redaction import redactor
 
 #: Attributes that are made from bounded sets, or by Python itself.
@@ -99,10 +100,14 @@ def _trace_state(holder: Any) -> None:
 
 
 def _attributes(held: Any) -> None:
-    values: Any = held._dict if isinstance(held, BoundedAttributes) else held
-    if not isinstance(values, MutableMapping):
+    redact, kind, values = redactor(), type(held), held
+    if kind is GroupedAttributes:
+        held.groups = tuple(map(redact.group, held.groups))
+        values = held.rest
+    elif kind is BoundedAttributes:
+        values = held._dict
+    elif kind is not dict and not isinstance(held, MutableMapping):
         return
-    redact = redactor()
     for key, value in list(values.items()):
         if key in _SAFE or type(value) in _PLAIN:
             continue

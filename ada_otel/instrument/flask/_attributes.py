@@ -11,6 +11,8 @@ from typing import Any
 
 from opentelemetry.util.http import detect_synthetic_user_agent, normalize_user_agent, sanitize_method
 
+from ada_otel.pipeline.grouped import Group, GroupedAttributes
+
 _CACHED_VALUES = 512
 
 
@@ -28,27 +30,25 @@ def protocol_version(protocol: str) -> str:
     return protocol[5:] if protocol.upper().startswith("HTTP/") else protocol
 
 
-@lru_cache(_CACHED_VALUES)
-def _synthetic(user_agent: str) -> str | None:
-    return detect_synthetic_user_agent(user_agent)
-
-
-def request_attributes(environ: dict[str, Any]) -> dict[str, Any]:  # noqa: C901  # flat and cheap
+def request_attributes(environ: dict[str, Any]) -> GroupedAttributes:
     """The span attributes of a request; values are str and int only.
 
     Args:
         environ: The WSGI environment (PEP 3333).
     """
     get = environ.get
-    method, original = method_of(get("REQUEST_METHOD", ""))
-    found: dict[str, Any] = {"http.request.method": method} if method else {}
-    if original:
-        found["http.request.method_original"] = original
-    if scheme := get("wsgi.url_scheme"):
-        found["url.scheme"] = scheme
-    if host := get("HTTP_HOST"):
-        found["server.address"] = host
-    _put_port(found, "server.port", get("SERVER_PORT"))
+    groups = [
+        _server(
+            get("REQUEST_METHOD", ""),
+            get("wsgi.url_scheme"),
+            get("HTTP_HOST"),
+            get("SERVER_PORT"),
+            get("SERVER_PROTOCOL", ""),
+        )
+    ]
+    if agent := get("HTTP_USER_AGENT"):
+        groups.append(_agent(agent))
+    found: dict[str, Any] = {}
     target = get("RAW_URI")
     if target if target is not None else get("REQUEST_URI"):
         if path := get("PATH_INFO"):
@@ -61,13 +61,32 @@ def request_attributes(environ: dict[str, Any]) -> dict[str, Any]:  # noqa: C901
     remote_host = get("REMOTE_HOST")
     if remote_host and remote_host != address:
         found["client.address"] = remote_host
-    if agent := normalize_user_agent(get("HTTP_USER_AGENT")):
-        found["user_agent.original"] = agent
-        if kind := _synthetic(agent):
-            found["user_agent.synthetic.type"] = kind
-    if version := protocol_version(get("SERVER_PROTOCOL", "")):
-        found["network.protocol.version"] = version
-    return found
+    return GroupedAttributes(tuple(groups), found)
+
+
+@lru_cache(_CACHED_VALUES)
+def _server(raw_method: str, scheme: str | None, host: str | None, port: Any, protocol: str) -> Group:
+    """What recurs in requests to one server."""
+    method, original = method_of(raw_method)
+    found: dict[str, Any] = {
+        "http.request.method": method,
+        "http.request.method_original": original,
+        "url.scheme": scheme,
+        "server.address": host,
+        "network.protocol.version": protocol_version(protocol),
+    }
+    _put_port(found, "server.port", port)
+    return Group(tuple((key, value) for key, value in found.items() if value not in {None, ""}))
+
+
+@lru_cache(_CACHED_VALUES)
+def _agent(user_agent: Any) -> Group:
+    """What recurs in requests of one kind of client."""
+    agent = normalize_user_agent(user_agent)
+    found = {"user_agent.original": agent}
+    if agent and (kind := detect_synthetic_user_agent(agent)):
+        found["user_agent.synthetic.type"] = kind
+    return Group(tuple((key, value) for key, value in found.items() if value not in {None, ""}))
 
 
 def _put_port(found: dict[str, Any], key: str, text: Any) -> None:

@@ -187,7 +187,7 @@ class Middleware:
                 request.tags.update(self._tags(flask_request.endpoint, request.route))
             if span.is_recording():
                 if self._rewritten:
-                    span.set_attributes(request_attributes(flask_request.environ))
+                    span.set_attributes(request_attributes(flask_request.environ).together())
                 if rule is not None:
                     span.update_name(_name(flask_request.environ.get("REQUEST_METHOD", ""), rule.rule))
                     span.set_attribute("http.route", rule.rule)

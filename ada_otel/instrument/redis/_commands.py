@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
@@ -16,14 +15,12 @@ import redis
 import redis.client
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.instrumentation._semconv import _StabilityMode
 from opentelemetry.instrumentation.redis import _execute_hook
 from opentelemetry.instrumentation.redis.util import (
     _add_create_attributes,
     _add_search_attributes,
     _build_span_meta_data_for_pipeline,
     _build_span_name,
-    _extract_conn_attributes,
     _format_command_args,
 )
 from opentelemetry.instrumentation.utils import unwrap
@@ -36,18 +33,16 @@ from wrapt import wrap_function_wrapper
 from ada_otel._diagnostics import failed
 from ada_otel.cache import Lookups
 from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL
-from ada_otel.instrument._operations import Durations, histogram, redis_operation
+from ada_otel.instrument._operations import histogram, redis_operation
+from ada_otel.instrument.redis._server import LOOKUPS, Command, Server
 from ada_otel.observers import targets
 from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 
-_FACTS = "_ada_otel_attributes"
-_DURATIONS = "_ada_otel_durations"
-#: Commands whose answer says whether something was there.
-_LOOKUPS = frozenset({"GET", "GETEX", "HGET", "MGET"})
+_SERVER = "_ada_otel_server"
 _PIPELINE = "PIPELINE"
-# The stock function looks at the client only for a command without a name.
-_NO_CLIENT: Any = None
+#: Names of spans whose attributes come from the command's arguments, or from its answer.
+_DESCRIBED_BY_ARGUMENTS = frozenset({"redis.create_index", "redis.search"})
 
 Hook = Callable[..., None] | None
 
@@ -84,14 +79,75 @@ class CommandTracing:
         current = get_current()
         if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
             return call(*args, **kwargs)
+        first = args[0] if args else None
+        if self._hooked or type(first) is not str or not first:
+            return self._any_command(call, client, args, kwargs, current)
+        told = self._server(client).command(first, len(args))
+        span: trace.Span | None = None
+        if not self._drops(current):
+            if told.name in _DESCRIBED_BY_ARGUMENTS:
+                return self._any_command(call, client, args, kwargs, current)
+            span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
+            token = attach(_with_span(current, span))
+        failure: BaseException | None = None
+        response = None
+        started = perf_counter()
+        try:
+            response = call(*args, **kwargs)
+        except BaseException as error:
+            failure = error
+            raise
+        else:
+            return response
+        finally:
+            seconds = perf_counter() - started
+            if span is not None:
+                detach(token)
+            self._end(client, told, response, failure, seconds, span)
+
+    def _end(
+        self,
+        client: Any,
+        told: Command,
+        response: Any,
+        failure: BaseException | None,
+        seconds: float,
+        span: trace.Span | None,
+    ) -> None:
+        try:
+            duration = told.duration
+            if failure is not None:
+                duration = self._server(client).durations.of(told.operation, failure)
+            elif told.lookup is not None:
+                self._count(told.lookup, response)
+            if span is None:
+                duration.record(seconds, None, None)
+                return
+            duration.record(seconds, None, span.get_span_context())
+            if failure is not None:
+                _note_error(span, failure)
+            span.end()
+        except Exception as error:
+            failed("Measuring a Redis command", error)
+
+    def _any_command(
+        self,
+        call: Callable[..., Any],
+        client: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        current: Context,
+    ) -> Any:
+        """Trace a command that is described by more than its name, or of which hooks are told."""
         if self._drops(current) and not self._hooked:
             return self._timed(call, client, args, kwargs, None)
-        first = args[0] if args else None
-        name, text = _described(first, len(args)) if type(first) is str and first else _describe(client, args)
-        span = self._start(
+        name, text = _build_span_name(client, args), _format_command_args(list(args))
+        address = self._server(client).address
+        span = self._begin(
             name,
-            lambda: {"db.query.text": text, "db.redis.args_length": len(args), **_address(client)},
+            SpanKind.CLIENT,
             current,
+            lambda: {"db.query.text": text, "db.redis.args_length": len(args), **address},
         )
         if name == "redis.create_index" and span.is_recording():
             _add_create_attributes(span, args)
@@ -123,11 +179,12 @@ class CommandTracing:
         if self._drops(current) and not self._hooked:
             return self._timed(call, client, args, kwargs, None, getattr(client, "command_stack", []))
         commands, text, name = _build_span_meta_data_for_pipeline(client)
-        length = len(commands)
-        span = self._start(
+        length, address = len(commands), self._server(client).address
+        span = self._begin(
             name,
-            lambda: {"db.query.text": text, "db.redis.pipeline_length": length, **_address(client)},
+            SpanKind.CLIENT,
             current,
+            lambda: {"db.query.text": text, "db.redis.pipeline_length": length, **address},
         )
         token = attach(_with_span(current, span))
         response = None
@@ -190,7 +247,7 @@ class CommandTracing:
         context = None if span is None else span.get_span_context()
         if commands is None:
             operation = redis_operation(args[0]) if args and type(args[0]) is str else "_OTHER"
-            if failure is None and operation in _LOOKUPS:
+            if failure is None and operation in LOOKUPS:
                 self._count(operation, response)
         else:
             operation = _PIPELINE
@@ -198,13 +255,13 @@ class CommandTracing:
                 failure = None  # to lose a race for a watched key is a normal outcome
             elif failure is None and isinstance(response, list):
                 self._count_all(commands, response)
-        self._durations(client).of(operation, failure).record(seconds, None, context)
+        self._server(client).durations.of(operation, failure).record(seconds, None, context)
 
     def _count_all(self, commands: list[Any], responses: list[Any]) -> None:
         for command, response in zip(commands, responses, strict=False):
             first = (command.args if hasattr(command, "args") else command[0])[0]
             operation = redis_operation(first) if type(first) is str else ""
-            if operation in _LOOKUPS and not isinstance(response, Exception):
+            if operation in LOOKUPS and not isinstance(response, Exception):
                 self._count(operation, response)
 
     def _count(self, operation: str, response: Any) -> None:
@@ -217,21 +274,16 @@ class CommandTracing:
             if len(response) > missed:
                 self._lookups.hits.add(len(response) - missed, None, None)
 
-    def _durations(self, client: Any) -> Durations:
+    def _server(self, client: Any) -> Server:
         pool = getattr(client, "connection_pool", None)
-        found = getattr(pool, _DURATIONS, None)
-        if found is not None and found[0] is self:
-            kept: Durations = found[1]
-            return kept
-        address = _address(client)
-        made = Durations(self._histogram, {"db.system.name": "redis", **address})
-        targets.note("redis", address.get("server.address"), address.get("server.port"))
-        with contextlib.suppress(AttributeError):
-            setattr(pool, _DURATIONS, (self, made))
-        return made
-
-    def _start(self, name: str, attributes: Callable[[], dict[str, Any]], current: Context) -> trace.Span:
-        return self._begin(name, SpanKind.CLIENT, current, attributes)
+        found: Server | None = getattr(pool, _SERVER, None)
+        if found is None or found.owner is not self:
+            found = Server(self, pool, self._histogram)
+            targets.note("redis", found.address.get("server.address"), found.address.get("server.port"))
+            # A pool may be a class of the user's that takes no attributes: then it is asked each time.
+            with contextlib.suppress(AttributeError):
+                setattr(pool, _SERVER, found)
+        return found
 
 
 def _with_span(current: Context, span: trace.Span) -> Context:
@@ -244,27 +296,3 @@ def _note_error(span: trace.Span, error: BaseException) -> None:
     if isinstance(error, Exception) and span.is_recording():
         span.record_exception(error)
         span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-
-
-@lru_cache(512)
-def _described(command: str, count: int) -> tuple[str, str]:
-    """Span name and query text of a command by name and number of arguments; values are never shown."""
-    return _build_span_name(_NO_CLIENT, (command,)), _format_command_args([command] + [""] * (count - 1))
-
-
-def _describe(client: Any, args: tuple[Any, ...]) -> tuple[str, str]:
-    return _build_span_name(client, args), _format_command_args(list(args))
-
-
-def _address(client: Any) -> dict[str, Any]:
-    """The attributes of a client's server, remembered on its pool."""
-    pool = getattr(client, "connection_pool", None)
-    if pool is None or not hasattr(pool, "connection_kwargs"):
-        return {}
-    found: dict[str, Any] | None = getattr(pool, _FACTS, None)
-    if found is None:
-        found = _extract_conn_attributes(pool.connection_kwargs, _StabilityMode.DATABASE, _StabilityMode.HTTP)
-        # A pool may be a class of the user's that takes no attributes: then it is asked each time.
-        with contextlib.suppress(AttributeError):
-            setattr(pool, _FACTS, found)
-    return found

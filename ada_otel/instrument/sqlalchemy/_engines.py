@@ -10,11 +10,9 @@ listeners or not, so that is what is wrapped, on each engine's dialect, when the
 from __future__ import annotations
 
 import functools
-import re
 import threading
 import weakref
 from collections.abc import Callable
-from functools import lru_cache
 from time import perf_counter, time_ns
 from typing import Any
 
@@ -28,9 +26,7 @@ from opentelemetry.instrumentation._semconv import (
 )
 from opentelemetry.instrumentation.sqlalchemy.engine import (
     _get_attributes_from_cursor_or_conn,
-    _get_attributes_from_url,
     _get_db_name_from_cursor_or_conn,
-    _normalize_vendor,
 )
 from opentelemetry.instrumentation.sqlcommenter_utils import _add_sql_comment
 from opentelemetry.instrumentation.utils import _get_opentelemetry_values
@@ -42,8 +38,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ada_otel._diagnostics import failed
 from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL
-from ada_otel.instrument._operations import Durations, histogram, sql_operation
+from ada_otel.instrument._operations import Durations, histogram
 from ada_otel.instrument.sqlalchemy._pools import PoolUsage
+from ada_otel.instrument.sqlalchemy._statements import EngineFacts, Statement, Statements, span_name
 from ada_otel.instrument.sqlalchemy._stock import SCOPE, STOCK_VERSION
 from ada_otel.observers import targets
 from ada_otel.pipeline.current import attach, detach, get_current
@@ -56,37 +53,6 @@ _FACTS = "_ada_otel_facts"
 _PORTS = {"postgresql": 5432, "mssql": 1433, "microsoft.sql_server": 1433, "oracle": 1521, "oracle.db": 1521}
 #: The dialect's ways to run a statement.
 _EXECUTING = ("do_execute", "do_executemany", "do_execute_no_params")
-#: Statements whose operation is remembered; texts longer than this are not worth holding.
-_STATEMENTS, _LONGEST_REMEMBERED = 1024, 4096
-_LEADING_COMMENT = re.compile(r"^/\*.*?\*/")
-
-
-class EngineFacts:
-    """What is the same for every statement of an engine.
-
-    Attributes:
-        attributes: Span attributes: system, namespace, server.
-        name: The database's name for the span's name.
-        asks_cursor: Whether attributes or name depend on the cursor's connection, for each statement.
-        vendor: The database system, as the semantic conventions spell it.
-    """
-
-    __slots__ = ("asks_cursor", "attributes", "name", "vendor")
-
-    def __init__(self, engine: Engine) -> None:
-        self.vendor: str = _normalize_vendor(engine.name)
-        self.attributes, has_host = _get_attributes_from_url(engine.url, _DATABASE, _HTTP)
-        self.attributes["db.system.name"] = self.vendor
-        self.name: str | None = engine.url.database
-        # A MySQL or SQL Server session may change its database; PostgreSQL without host or name has defaults,
-        # and of its drivers only psycopg's tell a connection's database.
-        self.asks_cursor = self.vendor in {"mysql", "mariadb", "mssql"} or (
-            self.vendor == "postgresql" and not (has_host and self.name and _tells_database(engine))
-        )
-
-
-def _tells_database(engine: Engine) -> bool:
-    return engine.driver in {"psycopg", "psycopg2"} and not getattr(engine.dialect, "is_async", False)
 
 
 class EngineTracing:
@@ -174,7 +140,8 @@ class EngineTracing:
         dialect.initialize = untraced_initialize
 
     def _traced(self, execute: Callable[..., Any], facts: EngineFacts) -> Callable[..., Any]:
-        durations = Durations(self._duration, facts.attributes)
+        statements = Statements(facts, Durations(self._duration, facts.attributes))
+        simple = not (facts.asks_cursor or self._commenter)
 
         @functools.wraps(execute)
         def traced(cursor: Any, statement: str, *rest: Any, **named: Any) -> Any:
@@ -185,10 +152,14 @@ class EngineTracing:
                 or (self._initializing and threading.get_ident() in self._initializing)
             ):
                 return execute(cursor, statement, *rest, **named)
+            told = statements.get(statement) or statements.find(statement)
             span, commented = None, statement
             if not self._drops(current):
-                context = named.get("context") or (rest[-1] if rest else None)
-                span, commented = self._start(facts, cursor, statement, context, current)
+                if simple:
+                    span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
+                else:
+                    context = named.get("context") or (rest[-1] if rest else None)
+                    span, commented = self._start(facts, cursor, statement, context, current)
             failure: BaseException | None = None
             started = perf_counter()
             try:
@@ -197,25 +168,26 @@ class EngineTracing:
                 failure = error
                 raise
             finally:
-                self._end(span, durations, statement, perf_counter() - started, failure)
+                self._end(span, told, perf_counter() - started, failure)
 
         return traced
 
     def _end(
         self,
         span: trace.Span | None,
-        durations: Durations,
-        statement: str,
+        told: Statement,
         seconds: float,
         failure: BaseException | None,
     ) -> None:
         try:
-            duration = durations.of(sql_operation(statement), failure)
-            duration.record(seconds, None, None if span is None else span.get_span_context())
-            if span is not None:
-                if isinstance(failure, Exception):
-                    span.set_status(Status(StatusCode.ERROR, str(failure)))
-                span.end()
+            duration = told.duration if failure is None else told.failed(failure)
+            if span is None:
+                duration.record(seconds, None, None)
+                return
+            duration.record(seconds, None, span.get_span_context())
+            if isinstance(failure, Exception):
+                span.set_status(Status(StatusCode.ERROR, str(failure)))
+            span.end()
         except Exception as error:
             failed("Ending a statement's span", error)
 
@@ -226,7 +198,7 @@ class EngineTracing:
             name, base = facts.name, facts.attributes
             if facts.asks_cursor:
                 name, base = _ask_cursor(facts, context.root_connection, cursor)
-            operation = _operation(statement, name, facts.vendor)
+            operation = span_name(statement, name, facts.vendor)
             span = self._begin(
                 operation,
                 SpanKind.CLIENT,
@@ -308,19 +280,3 @@ def _note_target(url: Any, vendor: str) -> None:
 def _suppressed() -> bool:
     current = get_current()
     return bool(current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL))
-
-
-def _operation(statement: str, name: str | None, vendor: str) -> str:
-    if len(statement) > _LONGEST_REMEMBERED:
-        return _read_operation(statement, name, vendor)
-    return _remembered_operation(statement, name, vendor)
-
-
-def _read_operation(statement: str, name: str | None, vendor: str) -> str:
-    # The first word is all that the specification wants from a client that does not parse SQL.
-    words = _LEADING_COMMENT.sub("", statement).split(None, 1)
-    parts = [part for part in (words[0] if words else None, name) if part]
-    return " ".join(parts) or vendor
-
-
-_remembered_operation = lru_cache(_STATEMENTS)(_read_operation)

@@ -20,6 +20,7 @@ from ada_otel.pipeline.encoder._values import (
     long_attributes_encoder,
 )
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, SurpriseError, delimited, text, uint32, varint
+from ada_otel.pipeline.grouped import GroupedAttributes
 
 _PUBLIC, _DIRECT, _DIRECT_OWN_COUNTS = range(3)
 _MAX_CLASSES = 64
@@ -29,6 +30,9 @@ _PROPERTIES = (
     *("resource", "instrumentation_scope", *_COUNTS),
 )
 _CONTEXT_GETTERS: tuple[Any, ...] = (ReadableSpan.get_span_context, Span.get_span_context)
+
+#: What drops nothing.
+_UNBOUNDED = frozenset({dict, tuple, GroupedAttributes, type(None)})
 
 _pack_ids = struct.Struct(">HQQHQ").pack
 _pack_ids_parent = struct.Struct(">HQQHQHQ").pack
@@ -147,9 +151,9 @@ def _span(span: Any, access: int) -> bytes:
     ]
     parts += _span_attributes(attributes)
     if access == _DIRECT:
-        dropped_attributes = attributes.dropped if isinstance(attributes, BoundedAttributes) else 0
-        dropped_events = events.dropped if isinstance(events, BoundedList) else 0
-        dropped_links = links.dropped if isinstance(links, BoundedList) else 0
+        dropped_attributes = _dropped(attributes, BoundedAttributes)
+        dropped_events = _dropped(events, BoundedList)
+        dropped_links = _dropped(links, BoundedList)
     else:
         dropped_attributes, dropped_events = span.dropped_attributes, span.dropped_events
         dropped_links = span.dropped_links
@@ -169,6 +173,11 @@ def _span(span: Any, access: int) -> bytes:
         parts.append(uint32(b"\x70", dropped_links))
     parts.append(_tail(status, parent))
     return b"".join(parts)
+
+
+def _dropped(held: Any, bounded: Any) -> int:
+    # isinstance() asks Python code of these classes, which are abstract: 0.3 µs.
+    return held.dropped if type(held) not in _UNBOUNDED and isinstance(held, bounded) else 0
 
 
 def _ids(context: Any, parent: Any) -> bytes:

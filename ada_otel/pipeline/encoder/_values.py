@@ -149,7 +149,7 @@ class _Groups(dict[Group, bytes]):
         self._pairs = pairs
 
     def __missing__(self, group: Group) -> bytes:
-        encoded = b"".join([self._pairs[key, value, type(value)] for key, value in group])
+        encoded = b"".join([self._pairs[key, value, type(value)] for key, value in group.pairs])
         if len(encoded) <= _MAX_GROUP_BYTES:
             if len(self) >= MAX_ENTRIES:
                 self.clear()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from ada_otel.pipeline.tracing.provider import Tracer
+from ada_otel.pipeline.grouped import together
+from ada_otel.pipeline.tracing.provider import MakeAttributes, Tracer
 
 
 class Begin(Protocol):
@@ -20,7 +21,7 @@ class Begin(Protocol):
         name: str,
         kind: SpanKind,
         context: Context,
-        attributes: Callable[[], dict[str, Any]],
+        attributes: MakeAttributes,
         *,
         start_time: int | None = None,
     ) -> trace_api.Span:
@@ -37,12 +38,12 @@ def begin_with(tracer: trace_api.Tracer) -> Begin:
         name: str,
         kind: SpanKind,
         context: Context,
-        attributes: Callable[[], dict[str, Any]],
+        attributes: MakeAttributes,
         *,
         start_time: int | None = None,
     ) -> trace_api.Span:
         return tracer.start_span(
-            name, context=context, kind=kind, attributes=attributes(), start_time=start_time
+            name, context=context, kind=kind, attributes=together(attributes()), start_time=start_time
         )
 
     return begin

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, Span, SpanLimits, _is_valid_link
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanLimits, _is_valid_link
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AnyValue, Attributes
 
-from ada_otel.pipeline.grouped import PLAIN
+from ada_otel.pipeline.grouped import PLAIN, GroupedAttributes, together
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -38,8 +38,9 @@ _DROPPED_NOTHING: Sequence[Any] = ()
 class RecordingSpan(Span):
     """A span that is recorded; users get it from a tracer and see the SDK's ``Span``.
 
-    Attributes set while it is open may be a plain dict (``_attributes``) or the SDK's ``BoundedAttributes``;
-    readers see a mapping either way. Not locked: each change is one operation on a dict or an attribute.
+    Attributes set while it is open (``_attributes``) are a plain dict, grouped ones, or the SDK's
+    ``BoundedAttributes``; readers see a mapping in any case. Not locked: each change is one operation on a
+    dict or an attribute.
     """
 
     # What most spans never change lives on the class: making a span sets seven attributes, not twenty.
@@ -60,7 +61,7 @@ class RecordingSpan(Span):
         context: SpanContext,
         parent: SpanContext | None,
         kind: SpanKind,
-        attributes: dict[str, Any],
+        attributes: dict[str, Any] | GroupedAttributes,
         start_time: int | None,
     ) -> None:
         # `attributes` is taken over, not copied, and holds values of plain types only: see Tracer.begin.
@@ -97,12 +98,24 @@ class RecordingSpan(Span):
     def _span_processor(self) -> Any:  # type: ignore[override]
         return self._tracer.span_processor
 
+    @property
+    def attributes(self) -> Any:
+        """The attributes, as a mapping."""
+        return together(self._attributes)
+
     def set_attribute(self, key: str, value: AnyValue) -> None:
         """Set one attribute; one that is not plain is cleaned, and limited, as the SDK would."""
         if self._end_time is not None:
             _logger.warning("Setting attribute on ended span.")
             return
         held = self._attributes
+        if type(held) is GroupedAttributes:
+            for group in held.groups:
+                if key in group.keys:
+                    held = self._ungrouped()
+                    break
+            else:
+                held = held.rest
         if type(held) is dict:
             tracer = self._tracer
             if (
@@ -110,7 +123,7 @@ class RecordingSpan(Span):
                 and tracer.plain
                 and key
                 and type(key) is str
-                and (len(held) < tracer.plain_count or key in held)
+                and (len(held) < tracer.own_count or key in held)
             ):
                 held[key] = value
                 return
@@ -122,12 +135,12 @@ class RecordingSpan(Span):
         if self._end_time is not None:
             _logger.warning("Setting attribute on ended span.")
             return
-        held = self._attributes
+        held = self._ungrouped()
         if type(held) is dict:
             tracer = self._tracer
             if (
                 tracer.plain
-                and len(held) + len(attributes) <= tracer.plain_count
+                and len(held) + len(attributes) <= tracer.own_count
                 and all(
                     type(value) in PLAIN and type(key) is str and key for key, value in attributes.items()
                 )
@@ -137,11 +150,17 @@ class RecordingSpan(Span):
             held = self._bounded()
         held._set_items(attributes)
 
+    def _ungrouped(self) -> Any:
+        held = self._attributes
+        if type(held) is GroupedAttributes:
+            held = self._attributes = held.together()
+        return held
+
     def _bounded(self) -> BoundedAttributes:
         limits = self._limits
         bounded = BoundedAttributes(
             limits.max_span_attributes,
-            self._attributes,
+            self._ungrouped(),
             immutable=False,
             max_value_len=limits.max_span_attribute_length,
         )
@@ -238,7 +257,7 @@ class RecordingSpan(Span):
             return
         self._end_time = time_ns() if end_time is None else end_time
         held = self._attributes
-        if type(held) is not dict:
+        if type(held) is BoundedAttributes:
             held._immutable = True
         if self._record_end_metrics is not None:
             self._record_end_metrics()
@@ -256,6 +275,10 @@ class RecordingSpan(Span):
             if self._set_status_on_exception:
                 self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {exc_val}"))
         self.end()
+
+    def _readable_span(self) -> ReadableSpan:
+        self._ungrouped()
+        return super()._readable_span()
 
     def _ended(self, what: str) -> bool:
         if self._end_time is None:
