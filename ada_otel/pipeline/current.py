@@ -16,16 +16,26 @@ from opentelemetry.context import Context
 __all__ = ["attach", "detach", "get_current"]
 
 
-def _functions() -> tuple[Callable[[], Context], Callable[[Context], Token[Context]]]:
+_Functions = tuple[
+    Callable[[], Context], Callable[[Context], "Token[Context]"], Callable[["Token[Context]"], None]
+]
+
+
+def _functions() -> _Functions:
     runtime = getattr(context_api, "_RUNTIME_CONTEXT", None)
     variable = getattr(runtime, "_current_context", None)
     if type(runtime).__name__ == "ContextVarsRuntimeContext" and isinstance(variable, ContextVar):
-        return variable.get, variable.set
-    return context_api.get_current, context_api.attach
+        reset = variable.reset
+
+        def detach(token: Token[Context]) -> None:
+            try:
+                reset(token)
+            except Exception:
+                context_api.detach(token)  # which says so
+
+        return variable.get, variable.set, detach
+    return context_api.get_current, context_api.attach, context_api.detach
 
 
-#: As :func:`opentelemetry.context.get_current` and :func:`opentelemetry.context.attach`.
-get_current, attach = _functions()
-
-#: As :func:`opentelemetry.context.detach`, which never raises.
-detach = context_api.detach
+#: As the functions of these names in :mod:`opentelemetry.context`; ``detach`` never raises.
+get_current, attach, detach = _functions()

@@ -18,6 +18,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 
 from ada_otel._diagnostics import failed
+from ada_otel.pipeline.tracing.span import put
 from ada_otel.web._request_log import RequestLog, Served
 from ada_otel.web.context import TRACED, RequestContext, _current
 
@@ -235,7 +236,7 @@ def _note_span(request: Served) -> None:
         request.span_context = span.get_span_context()
     else:
         span, request.span_context = traced.span, traced.context
-    span.set_attribute("request_id", request.request_id)
+    put(span, "request_id", request.request_id)
 
 
 def _begin() -> Any:

@@ -1,8 +1,8 @@
-"""The way of a request: one WSGI wrapper around the app, one function before the view.
+"""The way of a request: one WSGI wrapper around the app, one around what it does before the view.
 
-The wrapper starts the span before Flask does anything, so that session loading is inside it, and ends it
-when the response body has been sent. The function before the view gives the span its route, which Flask knows
-by then.
+The first starts the span before Flask does anything, so that session loading is inside it, and ends it when
+the response body has been sent. The second gives the span its route, which Flask knows by then; as a function
+of ``before_request``, Flask would ask for each request whether it is a coroutine's: 1.5 µs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 import flask
-from flask.globals import request_ctx
+from flask.globals import _cv_request
 from flask.signals import got_request_exception
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
@@ -41,8 +41,9 @@ from ada_otel.instrument.flask._commenter import COMMENTER_KEY, request_tags
 from ada_otel.instrument.flask._headers import request_capture, response_capture
 from ada_otel.instrument.flask._status import bind_metrics, declared_size, set_status, without_empty
 from ada_otel.pipeline.current import attach, detach, get_current
-from ada_otel.pipeline.metrics import bind
+from ada_otel.pipeline.metrics import bind, record_together
 from ada_otel.pipeline.tracing.begin import begin_with
+from ada_otel.pipeline.tracing.span import RecordingSpan, put
 from ada_otel.web.context import TRACED
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Middleware:
         meter = metrics.get_meter(SCOPE, _stock_version, options.get("meter_provider"), schema_url=schema)
         self.app = app
         self.wsgi_app: Callable[..., Iterable[bytes]] = app.wsgi_app
+        self.preprocessing: Callable[..., Any] = app.preprocess_request
         self._begin = begin_with(tracer)
         histograms = [catalogue.create(meter, catalogue.metric(name)) for name in _HISTOGRAMS]
         active = catalogue.create(meter, catalogue.metric("http.server.active_requests"))
@@ -121,7 +123,19 @@ class Middleware:
         if self._excluded is not None and self._excluded.url_disabled(_url(environ)):
             return self.wsgi_app(environ, start_response)
         started = perf_counter_ns()
-        context, kind = self._parent(environ)
+        context, kind = get_current(), SpanKind.SERVER
+        # Inside another span, of a WSGI middleware say, this one is internal, as in the stock code.
+        if context.get(_SPAN_KEY, INVALID_SPAN) is not INVALID_SPAN:
+            kind = SpanKind.INTERNAL
+        elif (
+            self._standard_headers
+            and propagate.get_global_textmap() is self._propagator
+            and "HTTP_TRACEPARENT" not in environ
+            and "HTTP_BAGGAGE" not in environ
+        ):
+            context = _EMPTY
+        else:
+            context = self._extract(environ)
         method = method_of(environ.get("REQUEST_METHOD", ""))[0]
         scheme = environ.get("wsgi.url_scheme")
         span = self._begin(
@@ -159,44 +173,45 @@ class Middleware:
         finish()
         return body
 
-    def _parent(self, environ: dict[str, Any]) -> tuple[Context, SpanKind]:
-        current = get_current()
-        # Inside another span, of a WSGI middleware say, this one is internal, as in the stock code.
-        if current.get(_SPAN_KEY, INVALID_SPAN) is not INVALID_SPAN:
-            return current, SpanKind.INTERNAL
+    def _extract(self, environ: dict[str, Any]) -> Context:
         propagator = propagate.get_global_textmap()
         if propagator is not self._propagator:
             self._propagator = propagator
             self._standard_headers = _reads_only_w3c(propagator)
-        if self._standard_headers and "HTTP_TRACEPARENT" not in environ and "HTTP_BAGGAGE" not in environ:
-            return _EMPTY, SpanKind.SERVER
-        return propagator.extract(environ, getter=wsgi_getter), SpanKind.SERVER
+        return propagator.extract(environ, getter=wsgi_getter)
 
-    def before_request(self) -> None:
-        """Give the span what Flask knows by now: the route."""
-        flask_request = request_ctx.request
-        request = flask_request.environ.get(TRACED)
-        if request is None:
-            return
-        try:
-            span = request.span
-            rule = flask_request.url_rule
+    def preprocess_request(self, *arguments: Any) -> Any:
+        """In the place of ``Flask.preprocess_request``: give the span what Flask knows by now, the route."""
+        flask_request = _cv_request.get().request
+        environ = flask_request.environ
+        request = environ.get(TRACED)
+        if request is not None:
+            try:
+                self._take_up(request, flask_request.url_rule, environ)
+            except Exception as error:
+                failed("Tracing a request", error)
+        return self.preprocessing(*arguments)
+
+    def _take_up(self, request: Request, rule: Any, environ: dict[str, Any]) -> None:
+        span = request.span
+        if rule is not None:
+            request.route = rule.rule
+        if self._tags is not None and request.tags is not None:
+            request.tags.update(self._tags(None if rule is None else rule.endpoint, request.route))
+        if span.is_recording():
+            if self._rewritten:
+                span.set_attributes(request_attributes(environ).together())
             if rule is not None:
-                request.route = rule.rule
-            if self._tags is not None and request.tags is not None:
-                request.tags.update(self._tags(flask_request.endpoint, request.route))
-            if span.is_recording():
-                if self._rewritten:
-                    span.set_attributes(request_attributes(flask_request.environ).together())
-                if rule is not None:
-                    span.update_name(_name(flask_request.environ.get("REQUEST_METHOD", ""), rule.rule))
-                    span.set_attribute("http.route", rule.rule)
-                if self._capture_request is not None and span.kind is SpanKind.SERVER:
-                    span.set_attributes(self._capture_request(flask_request.environ))
-            if self._request_hook is not None:
-                self._request_hook(span, flask_request.environ)
-        except Exception as error:
-            failed("Tracing a request", error)
+                name = _name(environ.get("REQUEST_METHOD", ""), rule.rule)
+                if type(span) is RecordingSpan:
+                    span._name = name
+                else:
+                    span.update_name(name)
+                put(span, "http.route", rule.rule)
+            if self._capture_request is not None and span.kind is SpanKind.SERVER:  # type: ignore[attr-defined]
+                span.set_attributes(self._capture_request(environ))
+        if self._request_hook is not None:
+            self._request_hook(span, environ)
 
     def _respond(
         self, request: Request, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
@@ -231,20 +246,23 @@ class Middleware:
     ) -> None:
         try:
             span, context, error = request.span, request.context, request.error
-            active.add(-1, None, None)
             version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
             raised = type(error).__qualname__ if error is not None and request.status is None else None
             measures = self._metrics(method, scheme, version, request.route, request.status, raised)
             # Its exemplars lead from slow requests to their traces; the other metrics need none.
-            measures.duration.record((perf_counter_ns() - started) / 1e9, None, context)
+            values = [(measures.duration, (perf_counter_ns() - started) / 1e9), (active, -1)]
             received = environ.get("CONTENT_LENGTH")
             if received and (size := declared_size(received)) is not None:
-                measures.request_size.record(size, None, None)
-            size = (
-                request.sent if request.length is None and request.streamed else declared_size(request.length)
-            )
-            if size is not None and method != "HEAD":
-                measures.response_size.record(size, None, None)
+                values.append((measures.request_size, size))
+            length = request.length
+            if method == "HEAD":
+                pass
+            elif length is not None:
+                if length.isdecimal():
+                    values.append((measures.response_size, int(length)))
+            elif request.streamed:
+                values.append((measures.response_size, request.sent))
+            record_together(values, context)
             if error is not None and span.is_recording():
                 if raised is not None:
                     span.set_attribute("error.type", raised)
@@ -265,7 +283,7 @@ def install(app: Flask, options: dict[str, Any]) -> None:
     """
     middleware = Middleware(app, options)
     app.wsgi_app = middleware  # type: ignore[method-assign]
-    app.before_request_funcs.setdefault(None, []).insert(0, middleware.before_request)
+    app.preprocess_request = middleware.preprocess_request  # type: ignore[method-assign]
     process_response = app.process_response
 
     def process_and_note(response: flask.Response) -> flask.Response:
@@ -273,7 +291,7 @@ def install(app: Flask, options: dict[str, Any]) -> None:
         # length is known.
         processed = process_response(response)
         if not isinstance(processed.response, (list, tuple)) and "Content-Length" not in processed.headers:
-            request = request_ctx.request.environ.get(TRACED)
+            request = _cv_request.get().request.environ.get(TRACED)
             if request is not None:
                 request.streamed = True
         return processed
@@ -292,7 +310,7 @@ def remove(app: Flask) -> bool:
     middleware, process_response = installed
     app.wsgi_app = middleware.wsgi_app  # type: ignore[method-assign]
     app.process_response = process_response  # type: ignore[method-assign]
-    app.before_request_funcs[None].remove(middleware.before_request)
+    app.preprocess_request = middleware.preprocessing  # type: ignore[method-assign]
     got_request_exception.disconnect(_note_error, app)
     del app._ada_otel_middleware  # type: ignore[attr-defined]
     app._is_instrumented_by_opentelemetry = False  # type: ignore[attr-defined]
@@ -314,7 +332,7 @@ def instrumented_class(base: type[Flask], options: dict[str, Any]) -> type[Flask
 
 
 def _note_error(_app: Flask, exception: BaseException, **_extra: Any) -> None:
-    request = request_ctx.request.environ.get(TRACED)
+    request = _cv_request.get().request.environ.get(TRACED)
     if request is not None:
         request.error = exception
 

@@ -10,6 +10,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace.status import Status, StatusCode
 
 from ada_otel.pipeline.metrics import BoundHistogram, bind
+from ada_otel.pipeline.tracing.span import put
 
 _INVALID_STATUS = -1
 
@@ -21,7 +22,7 @@ def set_status(span: trace.Span, status: str) -> None:
         span.set_attribute("error.type", text)
         span.set_status(Status(StatusCode.ERROR, "Non-integer HTTP status: " + text))
         return
-    span.set_attribute("http.response.status_code", code)
+    put(span, "http.response.status_code", code)
     if code >= 500 or code < 100:
         span.set_attribute("error.type", text)
         span.set_status(Status(StatusCode.ERROR))

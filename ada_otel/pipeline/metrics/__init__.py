@@ -11,6 +11,7 @@ from ada_otel.pipeline.metrics._bound import (
     BoundGauge,
     BoundHistogram,
     BoundUpDownCounter,
+    record_together,
 )
 from ada_otel.pipeline.metrics._provider import MeterProvider
 from ada_otel.pipeline.metrics._reader import PeriodicReader
@@ -24,4 +25,5 @@ __all__ = [
     "MeterProvider",
     "PeriodicReader",
     "bind",
+    "record_together",
 ]

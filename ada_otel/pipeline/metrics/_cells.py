@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
+from time import time_ns
 from typing import Any
 
 from opentelemetry.sdk.metrics._internal.aggregation import (
@@ -225,17 +226,17 @@ class LastValueCell(_SampledCell):
 class HistogramCell(Cell):
     """Counts into explicit buckets; sum, least and greatest of a batch take one C call each."""
 
-    __slots__ = ("_boundaries", "_sample")
+    __slots__ = ("_boundaries", "_reservoir")
     batched = True
 
     def __init__(self, aggregation: _ExplicitBucketHistogramAggregation, attributes: Attributes) -> None:
         super().__init__(aggregation, attributes)
         assert isinstance(aggregation._reservoir, LatestPerBucket)
-        self._sample = aggregation._reservoir.keep
+        self._reservoir = aggregation._reservoir
         self._boundaries: Sequence[float] = aggregation._boundaries
 
     def keep(self, value: float, span: SpanContext, attributes: Attributes) -> None:
-        self._sample(bisect_left(self._boundaries, value), value, span, attributes)
+        self._reservoir.kept[bisect_left(self._boundaries, value)] = (value, time_ns(), attributes, span)
 
     def _fold(self, batch: Sequence[float]) -> None:
         held: Any = self.aggregation

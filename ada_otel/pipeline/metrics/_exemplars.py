@@ -43,25 +43,25 @@ def _exemplars(kept: dict[int, _Kept], point_attributes: Mapping[str, Any]) -> l
 
 
 class LatestPerBucket(AlignedHistogramBucketExemplarReservoir):
-    """Keeps the last measurement of each histogram bucket, as its parent does."""
+    """Keeps the last measurement of each histogram bucket, as its parent does.
+
+    Attributes:
+        kept: By the bucket's number; whoever knows that puts the measurement there.
+    """
 
     def __init__(self, boundaries: Any, **kwargs: Any) -> None:
         super().__init__(boundaries, **kwargs)
-        self._kept: dict[int, _Kept] = {}
-
-    def keep(self, bucket: int, value: float, span: SpanContext | None, attributes: Attributes) -> None:
-        """Keep ``value``, which falls into the bucket numbered ``bucket``."""
-        self._kept[bucket] = (value, time_ns(), attributes, span)
+        self.kept: dict[int, _Kept] = {}
 
     def offer(self, value: float, time_unix_nano: int, attributes: Any, context: Context) -> None:
         """Take a measurement by the SDK's interface."""
         bucket = self._find_bucket_index(value, time_unix_nano, attributes, context)
-        self._kept[bucket] = (value, time_unix_nano, attributes, _span_context(context))
+        self.kept[bucket] = (value, time_unix_nano, attributes, _span_context(context))
 
     def collect(self, point_attributes: Any) -> list[Exemplar]:
         """Give what was kept since the last time, lowest bucket first."""
         # copy(): a writer that still holds the old dict may add to it while we read.
-        kept, self._kept = self._kept, {}
+        kept, self.kept = self.kept, {}
         return _exemplars(kept.copy(), point_attributes) if kept else []
 
 

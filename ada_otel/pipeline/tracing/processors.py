@@ -22,13 +22,13 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.foreign: tuple[SpanProcessor, ...] = ()
-        self._live_ends: tuple[Any, ...] = ()
+        self.live_ends: tuple[Any, ...] = ()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Add one more, after those that are there."""
         super().add_span_processor(span_processor)
         if getattr(span_processor, "takes_live_spans", False):
-            self._live_ends = (*self._live_ends, span_processor.on_end)
+            self.live_ends = (*self.live_ends, span_processor.on_end)
         else:
             self.foreign = (*self.foreign, span_processor)
 
@@ -37,16 +37,13 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
         for processor in self.foreign:
             processor.on_start(span, parent_context=parent_context)
 
-    def end(self, span: RecordingSpan) -> None:
-        """Hand an ended span to every processor."""
-        if self.foreign:
-            for processor in self.foreign:
-                processor._on_ending(span)
-            readable = span._readable_span()
-            from ada_otel.redaction._spans import redact_spans
+    def end_foreign(self, span: RecordingSpan) -> None:
+        """Hand an ended span to the foreign processors; a span gives itself to the others."""
+        for processor in self.foreign:
+            processor._on_ending(span)
+        readable = span._readable_span()
+        from ada_otel.redaction._spans import redact_spans
 
-            redact_spans((readable,))
-            for processor in self.foreign:
-                processor.on_end(readable)
-        for on_end in self._live_ends:
-            on_end(span)
+        redact_spans((readable,))
+        for processor in self.foreign:
+            processor.on_end(readable)

@@ -261,7 +261,11 @@ class RecordingSpan(Span):
             held._immutable = True
         if self._record_end_metrics is not None:
             self._record_end_metrics()
-        self._tracer.processors.end(self)
+        processors = self._tracer.processors
+        if processors.foreign:
+            processors.end_foreign(self)
+        for on_end in processors.live_ends:
+            on_end(self)
 
     def __exit__(
         self,
@@ -285,3 +289,19 @@ class RecordingSpan(Span):
             return False
         _logger.warning("Tried calling %s on an ended span.", what)
         return True
+
+
+def put(span: Any, key: str, value: str | int) -> None:
+    """Set an attribute that our instrumentations begin no span with: that none of its groups holds.
+
+    Args:
+        span: Any span.
+        key: The attribute's name.
+        value: A str or int, of exactly that type.
+    """
+    if type(span) is RecordingSpan and span._end_time is None:
+        held = span._attributes
+        if type(held) is GroupedAttributes and len(held.rest) < span._tracer.own_count:
+            held.rest[key] = value
+            return
+    span.set_attribute(key, value)
