@@ -64,7 +64,8 @@ def guard() -> None:
 
 def _redact(span: Any) -> None:
     _attributes(span._attributes)
-    _trace_state(span)
+    if span._context[4] is not DEFAULT_TRACE_STATE:  # by position: half of the time by name
+        _trace_state(span)
     if links := span._links:
         for link in links:
             _trace_state(link)
@@ -72,7 +73,7 @@ def _redact(span: Any) -> None:
     if events := span._events:
         for event in events:
             _attributes(_attributes_of(event))
-    if description := span._status.description:
+    if description := span._status._description:
         shown = redactor().text(description)
         if shown != description:
             span._status = Status(span._status.status_code, shown)
@@ -85,8 +86,8 @@ def _attributes_of(part: Any) -> Any:
 def _trace_state(holder: Any) -> None:
     """Of a span or a link: a client may send anything in it. What is passed on to others is left as it is."""
     context = holder._context
-    state = context[4]  # by position: half of the time by name
-    if state is DEFAULT_TRACE_STATE or not state:
+    state = context[4]
+    if not state:
         return
     shown = redactor().mapping(state)
     if shown != state:
@@ -108,8 +109,9 @@ def _attributes(held: Any) -> None:
         values = held._dict
     elif kind is not dict and not isinstance(held, MutableMapping):
         return
-    for key, value in list(values.items()):
-        if key in _SAFE or type(value) in _PLAIN:
+    for key in values.keys() - _SAFE:
+        value = values[key]
+        if type(value) in _PLAIN:
             continue
         shown = redact.value(key, value)
         if shown is not value and shown != value:

@@ -182,36 +182,36 @@ class Middleware:
 
     def preprocess_request(self, *arguments: Any) -> Any:
         """In the place of ``Flask.preprocess_request``: give the span what Flask knows by now, the route."""
-        flask_request = _cv_request.get().request
-        environ = flask_request.environ
-        request = environ.get(TRACED)
-        if request is not None:
-            try:
-                self._take_up(request, flask_request.url_rule, environ)
-            except Exception as error:
-                failed("Tracing a request", error)
+        try:
+            flask_request = _cv_request.get().request
+            environ = flask_request.environ
+            request = environ.get(TRACED)
+            if request is not None:
+                rule = flask_request.url_rule
+                if rule is not None:
+                    request.route = rule.rule
+                if self._tags is not None and request.tags is not None:
+                    request.tags.update(self._tags(None if rule is None else rule.endpoint, request.route))
+                if request.span.is_recording():
+                    self._describe(request.span, rule, environ)
+                if self._request_hook is not None:
+                    self._request_hook(request.span, environ)
+        except Exception as error:
+            failed("Tracing a request", error)
         return self.preprocessing(*arguments)
 
-    def _take_up(self, request: Request, rule: Any, environ: dict[str, Any]) -> None:
-        span = request.span
+    def _describe(self, span: Any, rule: Any, environ: dict[str, Any]) -> None:
+        if self._rewritten:
+            span.set_attributes(request_attributes(environ).together())
         if rule is not None:
-            request.route = rule.rule
-        if self._tags is not None and request.tags is not None:
-            request.tags.update(self._tags(None if rule is None else rule.endpoint, request.route))
-        if span.is_recording():
-            if self._rewritten:
-                span.set_attributes(request_attributes(environ).together())
-            if rule is not None:
-                name = _name(environ.get("REQUEST_METHOD", ""), rule.rule)
-                if type(span) is RecordingSpan:
-                    span._name = name
-                else:
-                    span.update_name(name)
-                put(span, "http.route", rule.rule)
-            if self._capture_request is not None and span.kind is SpanKind.SERVER:  # type: ignore[attr-defined]
-                span.set_attributes(self._capture_request(environ))
-        if self._request_hook is not None:
-            self._request_hook(span, environ)
+            name = _name(environ.get("REQUEST_METHOD", ""), rule.rule)
+            if type(span) is RecordingSpan:
+                span._name = name
+            else:
+                span.update_name(name)
+            put(span, "http.route", rule.rule)
+        if self._capture_request is not None and span.kind is SpanKind.SERVER:
+            span.set_attributes(self._capture_request(environ))
 
     def _respond(
         self, request: Request, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any

@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from ada_otel.pipeline.encoder._values import attributes_encoder
-from ada_otel.pipeline.encoder._wire import SurpriseError, delimited, text
+from ada_otel.pipeline.encoder._wire import SurpriseError, delimited, text, varint
 
 _MAX_RESOURCES = 32
 _MAX_SCOPES = 512
@@ -133,11 +133,14 @@ class Groups:
 
     def encode(self) -> bytes:
         """Return the whole request."""
-        request = []
+        # The sizes are summed up, and all is joined once: joining level by level copies it four times.
+        request: list[bytes] = []
         for resource, scopes in self._by_value.items():
             group = [resource.head]
             for scope, pieces in scopes.values():
-                group.append(delimited(b"\x12", b"".join((scope.head, *pieces, scope.tail))))
+                size = len(scope.head) + sum(map(len, pieces)) + len(scope.tail)
+                group += (b"\x12" + varint(size), scope.head, *pieces, scope.tail)
             group.append(resource.tail)
-            request.append(delimited(b"\x0a", b"".join(group)))
+            request.append(b"\x0a" + varint(sum(map(len, group))))
+            request += group
         return b"".join(request)

@@ -21,6 +21,7 @@ from ada_otel.pipeline.encoder._values import (
 )
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, SurpriseError, delimited, text, uint32, varint
 from ada_otel.pipeline.grouped import GroupedAttributes
+from ada_otel.pipeline.tracing.span import NOTHING, RecordingSpan
 
 _PUBLIC, _DIRECT, _DIRECT_OWN_COUNTS = range(3)
 _MAX_CLASSES = 64
@@ -87,17 +88,22 @@ def encode(spans: Iterable[ReadableSpan]) -> bytes:
     pieces: list[bytes] = []
     span: Any
     for span in spans:
-        access = _access.get(type(span))
-        if access is None:
-            access = _class_access(type(span))
-        if access == _PUBLIC:
-            resource, scope = span.resource, span.instrumentation_scope
+        if type(span) is RecordingSpan:
+            tracer = span._tracer
+            resource, scope = tracer.resource, tracer._instrumentation_scope
+            content = _recorded(span)
         else:
-            resource, scope = span._resource, span._instrumentation_scope
+            access = _access.get(type(span))
+            if access is None:
+                access = _class_access(type(span))
+            if access == _PUBLIC:
+                resource, scope = span.resource, span.instrumentation_scope
+            else:
+                resource, scope = span._resource, span._instrumentation_scope
+            content = _span(span, access)
         if resource is not last_resource or scope is not last_scope:
             pieces = groups.items(resource, scope)
             last_resource, last_scope = resource, scope
-        content = _span(span, access)
         size = len(content)
         pieces.append(b"\x12" + (VARINT[size] if size < TABLE_SIZE else varint(size)))
         pieces.append(content)
@@ -130,6 +136,36 @@ def _is_plain(cls: Any) -> bool:
         getattr(cls, "get_span_context", None) in _CONTEXT_GETTERS
         and cls.__getattribute__ is object.__getattribute__
     )
+
+
+def _recorded(span: Any) -> bytes:
+    """Encode a span of ours; here, in one piece, if it has no events, links, trace state or failure."""
+    context, parent, status = span._context, span._parent, span._status
+    attributes, start, end = span._attributes, span._start_time, span._end_time
+    if (
+        span._events is not NOTHING
+        or span._links is not NOTHING
+        or type(context) is not SpanContext
+        or context[4] is not DEFAULT_TRACE_STATE
+        or (parent is not None and type(parent) is not SpanContext)
+        or status._description
+        or not start
+        or not end
+        or type(attributes) not in _UNBOUNDED
+    ):
+        return _span(span, _DIRECT)
+    trace_id = context[0]
+    if parent is None:
+        ids, tails = _pack_ids(0x0A10, trace_id >> 64, trace_id & _LOW_64, 0x1208, context[1]), _TAILS_LOCAL
+    else:
+        ids = _pack_ids_parent(
+            0x0A10, trace_id >> 64, trace_id & _LOW_64, 0x1208, context[1], 0x2208, parent[1]
+        )
+        tails = _TAILS_REMOTE if parent[2] else _TAILS_LOCAL
+    times = _pack_times(0x30, _KINDS[id(span._kind)], 0x39, start, 0x41, end)
+    parts = [ids, _names[span._name], times, *_span_attributes(attributes)]
+    parts.append(tails[id(status._status_code)])
+    return b"".join(parts)
 
 
 def _span(span: Any, access: int) -> bytes:

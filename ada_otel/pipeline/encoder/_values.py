@@ -33,6 +33,8 @@ MAX_LENGTH = 128
 _MAX_GROUP_BYTES = 1024
 # Of these each value is another one: kept, they would only push out what recurs.
 _NEVER_KEPT = frozenset({"request_id"})
+#: The longest of those whose start is kept: so many characters.
+_SHORT = 32
 
 MAX_DEPTH = 24
 """Deepest nesting encoded here; protobuf parsers stop at 100 messages."""
@@ -113,16 +115,38 @@ class _KeyStarts(dict[str, bytes]):
 _key_starts = _KeyStarts()
 
 
-class _Cache(dict[tuple[Any, Any, type], bytes]):
-    """Encoded ``KeyValue`` fields by key, value and type of the value (``1 == True == 1.0``)."""
+class _Starts(dict[tuple[str, int], bytes]):
+    """What stands before a short text, by its key and its length in bytes."""
 
     __slots__ = ("_tag",)
 
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
 
+    def __missing__(self, item: tuple[str, int]) -> bytes:
+        key, size = item
+        value = VARINT[size + 2] + b"\x0a" + VARINT[size]
+        rest = _key_starts[key] + value
+        start = self._tag + VARINT[len(rest) + size] + rest
+        self[item] = start
+        return start
+
+
+class _Cache(dict[tuple[Any, Any, type], bytes]):
+    """Encoded ``KeyValue`` fields by key, value and type of the value (``1 == True == 1.0``)."""
+
+    __slots__ = ("_starts", "_tag")
+
+    def __init__(self, tag: bytes) -> None:
+        self._tag = tag
+        self._starts = _Starts(tag)
+
     def __missing__(self, item: tuple[Any, Any, type]) -> bytes:
         key, value, kind = item
+        if key in _NEVER_KEPT and kind is str and len(value) <= _SHORT:
+            payload = value.encode()
+            start: bytes = self._starts[key, len(payload)]
+            return start + payload
         start, payload = _key_starts[key], any_value(value)
         size = len(payload)
         rest = start + (VARINT[size] if size < TABLE_SIZE else varint(size)) + payload

@@ -198,7 +198,7 @@ class BatchSpanProcessor(_Batching, SpanProcessor):
         context = span._context
         if context is None or not context[3] & 1:
             return
-        failed = span._status.status_code is _ERROR
+        failed = span._status._status_code is _ERROR
         if failed:
             _error_traces.add(context.trace_id)
         self._add(span, failed)

@@ -21,7 +21,7 @@ from opentelemetry.util.types import Attributes
 
 from ada_otel.pipeline.grouped import PLAIN, GroupedAttributes, together
 from ada_otel.pipeline.tracing.processors import SpanProcessors
-from ada_otel.pipeline.tracing.sampling import DROP, SAMPLE, compile_sampler
+from ada_otel.pipeline.tracing.sampling import DROP, SAMPLE, compile_sampler, decision_of_roots
 from ada_otel.pipeline.tracing.span import RecordingSpan
 
 #: Trace flags by value: making one costs 0.4 µs, and there are four.
@@ -58,6 +58,7 @@ class Tracer(sdk.Tracer):
         self.own_count = max(0, self.plain_count - _MOST_GROUPED)
         self._grouped = self.plain_count >= 2 * _MOST_GROUPED
         self._decision = compile_sampler(self.sampler)
+        self._of_every_root = decision_of_roots(self.sampler)
         ids = self.id_generator
         self._random_ids = type(ids) is RandomIdGenerator
         self._counts_spans = type(self._tracer_metrics).__name__ != "NoOpTracerMetrics"
@@ -88,12 +89,15 @@ class Tracer(sdk.Tracer):
         parent: SpanContext | None = None if current is None else current.get_span_context()  # type: ignore[attr-defined]
         if not self._direct or not self._tracer_config.is_enabled:
             return self._begin_slowly(name, kind, parent, attributes, context, start_time)
+        decision = None
         if parent is None or not parent[5]:
             parent, trace_id, random_id, state = None, _bits(128) or 1, _RANDOM, _DEFAULT_STATE
+            decision = self._of_every_root
         else:
             trace_id, _, _, flags, state, _ = parent
             random_id = flags & _RANDOM
-        decision = self._decision(parent, trace_id)  # type: ignore[misc]  # _direct says that there is one
+        if decision is None:
+            decision = self._decision(parent, trace_id)  # type: ignore[misc]  # _direct says that there is one
         # SpanContext checks the range of ids; these were drawn within it. A test pins its layout.
         span_context = _new_tuple(
             SpanContext,

@@ -34,6 +34,13 @@ def compile_sampler(sampler: Sampler) -> Decide | None:
     return None
 
 
+def decision_of_roots(sampler: Sampler) -> int | None:
+    """What ``sampler`` decides for every span without a parent, if that is known before."""
+    if isinstance(sampler, ParentBased) and type(sampler).should_sample is ParentBased.should_sample:
+        sampler = sampler._root
+    return int(sampler._decision.value) if type(sampler) is StaticSampler else None
+
+
 def _compile_parent_based(sampler: ParentBased) -> Decide | None:
     delegates = [
         sampler._local_parent_not_sampled,

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("opentelemetry.sdk.trace")
 
 _UNSET = Status(StatusCode.UNSET)
-_DROPPED_NOTHING: Sequence[Any] = ()
+#: The events and links of a span that has none, and dropped none.
+NOTHING: Sequence[Any] = ()
 
 
 class RecordingSpan(Span):
@@ -46,8 +47,8 @@ class RecordingSpan(Span):
     # What most spans never change lives on the class: making a span sets seven attributes, not twenty.
     otlp_direct = True
     _end_time: int | None = None
-    _events: Sequence[Event] = _DROPPED_NOTHING
-    _links: Sequence[Link] = _DROPPED_NOTHING
+    _events: Sequence[Event] = NOTHING
+    _links: Sequence[Link] = NOTHING
     _status = _UNSET
     _record_exception = True
     _set_status_on_exception = True
