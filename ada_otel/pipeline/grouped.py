@@ -1,14 +1,20 @@
-"""Attributes of which some recur together: of a client, of a call site."""
+"""What recurs: attributes of a client or a call site, links to a connection."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["PLAIN", "Group", "GroupedAttributes", "together"]
+if TYPE_CHECKING:
+    from opentelemetry.trace import Link
+
+__all__ = ["NOTHING", "PLAIN", "Group", "GroupedAttributes", "SharedLinks", "together"]
 
 #: Values of exactly these types are kept as they are; all others are cleaned by the SDK's own code.
 PLAIN = frozenset({str, bool, int, float})
+
+#: The events and links of a span that has none, and dropped none.
+NOTHING: Sequence[Any] = ()
 
 
 class Group:
@@ -58,3 +64,15 @@ class GroupedAttributes(Mapping[str, Any]):
 def together(attributes: dict[str, Any] | GroupedAttributes) -> dict[str, Any]:
     """A dict of attributes, grouped or not."""
     return attributes.together() if type(attributes) is GroupedAttributes else attributes  # type: ignore[return-value]
+
+
+class SharedLinks(tuple["Link", ...]):  # noqa: SLOT001  # a tuple's slots would have to be empty
+    """Links that many spans have.
+
+    Attributes:
+        redacted: Whether secrets have been taken out of them.
+        encoded: Their OTLP bytes, kept by the encoder.
+    """
+
+    redacted = False
+    encoded: bytes | None = None

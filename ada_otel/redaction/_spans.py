@@ -12,7 +12,7 @@ from opentelemetry.trace.span import DEFAULT_TRACE_STATE, SpanContext, TraceStat
 from opentelemetry.trace.status import Status
 
 from ada_otel._diagnostics import failed
-from ada_otel.pipeline.grouped import GroupedAttributes
+from ada_otel.pipeline.grouped import GroupedAttributes, SharedLinks
 from ada_otel.redaction import redactor
 
 #: Attributes that are made from bounded sets, or by Python itself.
@@ -66,10 +66,13 @@ def _redact(span: Any) -> None:
     _attributes(span._attributes)
     if span._context[4] is not DEFAULT_TRACE_STATE:  # by position: half of the time by name
         _trace_state(span)
-    if links := span._links:
+    links = span._links
+    if links and not (type(links) is SharedLinks and links.redacted):
         for link in links:
             _trace_state(link)
             _attributes(_attributes_of(link))
+        if type(links) is SharedLinks:
+            links.redacted = True
     if events := span._events:
         for event in events:
             _attributes(_attributes_of(event))

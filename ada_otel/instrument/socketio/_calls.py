@@ -23,9 +23,11 @@ class Around:
 
     Attributes:
         arguments: What the method is called with instead, by position and by name.
+        listens: Whether it wants to know what the method gives.
     """
 
     __slots__ = ("arguments",)
+    listens = False
 
     def __init__(self) -> None:
         self.arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
@@ -81,7 +83,8 @@ def plain(before: Before, original: Method) -> Method:
             if around.arguments is not None:
                 args, kwargs = around.arguments
             result = original(*args, **kwargs)
-            around.returned(result)
+            if around.listens:
+                around.returned(result)
         return result
 
     return call
@@ -105,7 +108,8 @@ def awaited(before: Before, original: Method) -> Method:
             result = original(*args, **kwargs)
             if inspect.isawaitable(result):
                 result = await result
-            around.returned(result)
+            if around.listens:
+                around.returned(result)
         return result
 
     return call

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from opentelemetry.trace import Link
-
 from ada_otel._diagnostics import contained
 from ada_otel.pipeline.fork import on_fork
+from ada_otel.pipeline.grouped import SharedLinks
 
 POLLING, WEBSOCKET = "polling", "websocket"
 
@@ -26,7 +25,7 @@ class Connection:
 
     __slots__ = ("active", "links", "namespace", "transport")
 
-    def __init__(self, namespace: str, transport: str, links: tuple[Link, ...]) -> None:
+    def __init__(self, namespace: str, transport: str, links: SharedLinks) -> None:
         self.namespace = namespace
         self.transport = transport
         self.links = links

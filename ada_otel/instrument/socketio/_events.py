@@ -8,6 +8,7 @@ from ada_otel.instrument.socketio._calls import Before
 from ada_otel.instrument.socketio._handling import Handling, call_hook
 from ada_otel.instrument.socketio._names import OTHER, handled_name, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
+from ada_otel.pipeline.grouped import Group, GroupedAttributes
 
 #: A client may send events of any name: longer ones are cut in ``socketio.event_original``.
 _LONGEST_NAME = 100
@@ -17,13 +18,23 @@ _ROUTES = "_ada_otel_routes"
 class _Route:
     """What is known of an event that is handled before it comes."""
 
-    __slots__ = ("attributes", "name", "received", "space")
+    __slots__ = ("_groups", "name", "received", "space")
 
     def __init__(self, telemetry: Telemetry, name: str, space: str) -> None:
         self.name = name
         self.space = space
         self.received = telemetry.messages(space, name, "receive").add
-        self.attributes = {"socketio.namespace": space, "socketio.event": name}
+        self._groups: dict[str | None, tuple[Group, ...]] = {}
+
+    def groups(self, transport: str | None) -> tuple[Group, ...]:
+        """The attributes that recur."""
+        found = self._groups.get(transport)
+        if found is None:
+            pairs = [("socketio.namespace", self.space), ("socketio.event", self.name)]
+            if transport is not None:
+                pairs.append(("socketio.transport", transport))
+            found = self._groups[transport] = (Group(tuple(pairs)),)
+        return found
 
 
 def handle_event(telemetry: Telemetry) -> Before:
@@ -48,17 +59,17 @@ def handle_event(telemetry: Telemetry) -> Before:
         parent, passed = telemetry.carrier.of_event(data)
         connection = telemetry.connections.get(eio_sid, namespace)
 
-        def attributes() -> dict[str, Any]:
-            found = {**route.attributes, "socketio.sid": sid}
-            if connection is not None:
-                found["socketio.transport"] = connection.transport
+        def attributes() -> GroupedAttributes:
+            found: dict[str, Any] = {"socketio.sid": sid}
             if id is not None:
                 found["socketio.ack"] = True
             if route.name is OTHER:
                 found["socketio.event_original"] = data[0][:_LONGEST_NAME]
-            return found
+            return GroupedAttributes(
+                route.groups(None if connection is None else connection.transport), found
+            )
 
-        links = () if connection is None else connection.links
+        links = None if connection is None else connection.links
         handling = Handling(telemetry, route.name, route.space, parent, attributes, links)
         if passed is not data:
             handling.arguments = (own, server, sid, eio_sid, passed, namespace, id), {}

@@ -10,15 +10,16 @@ from typing import Any
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind
+from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.status import Status, StatusCode
 
 from ada_otel._diagnostics import failed
 from ada_otel.instrument.socketio._calls import Within
 from ada_otel.instrument.socketio._telemetry import Telemetry
-from ada_otel.pipeline.current import detach as _detach
-from ada_otel.pipeline.current import get_current
+from ada_otel.pipeline.current import detach, get_current
+from ada_otel.pipeline.grouped import SharedLinks
+from ada_otel.pipeline.tracing.provider import MakeAttributes
 from ada_otel.pipeline.tracing.span import RecordingSpan
 
 _KEY = context_api.create_key("ada_otel.socketio")
@@ -35,8 +36,8 @@ class Handling(Within):
         event: str,
         namespace: str,
         parent: Context,
-        attributes: Callable[[], dict[str, Any]],
-        links: tuple[Link, ...] = (),
+        attributes: MakeAttributes,
+        links: SharedLinks | None = None,
     ) -> None:
         self.started = perf_counter_ns()
         self.telemetry = telemetry
@@ -48,7 +49,10 @@ class Handling(Within):
             f"{event} {namespace}", SpanKind.SERVER, parent, attributes, start_time=time_ns()
         )
         if links:
-            _add_links(span, links)
+            if type(span) is RecordingSpan and span._tracer.shares_links:
+                span._links = links
+            else:
+                _add_links(span, links)
         self.arguments = None
         self.context = context = Context(parent)
         dict.__setitem__(context, _SPAN_KEY, span)
@@ -60,7 +64,7 @@ class Handling(Within):
         """Note what was raised, and end."""
         if error is not None:
             self.error = error
-        _detach(self._token)
+        detach(self._token)
         # It holds this object: without it, there is no cycle that waits for the garbage collector.
         del self.context
         self.end()
@@ -71,7 +75,8 @@ class Handling(Within):
             span, error = self.span, self.error
             kind = self.refused if error is None else type(error).__qualname__
             handle = self.telemetry.duration(self.namespace, self.event, kind)
-            handle.record((perf_counter_ns() - self.started) / 1e9, None, span.get_span_context())
+            context = span._context if type(span) is RecordingSpan else span.get_span_context()
+            handle.record((perf_counter_ns() - self.started) / 1e9, None, context)
             if kind is not None and span.is_recording():
                 # To refuse a client is an answer, as 401 is; it is no error of the server.
                 if error is not None and self.refused is None:
@@ -97,11 +102,8 @@ def note_error(span: trace.Span, error: BaseException) -> None:
         span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
 
-def _add_links(span: trace.Span, links: tuple[Link, ...]) -> None:
-    """Link a span that has no links yet."""
-    if type(span) is RecordingSpan:
-        span.share_links(links)
-    elif span.is_recording():
+def _add_links(span: trace.Span, links: SharedLinks) -> None:
+    if span.is_recording():
         for link in links:
             span.add_link(link.context)
 

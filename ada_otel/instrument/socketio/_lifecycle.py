@@ -17,6 +17,7 @@ from ada_otel.instrument.socketio._handling import Handling, call_hook, current
 from ada_otel.instrument.socketio._names import OTHER, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
 from ada_otel.pipeline.current import get_current
+from ada_otel.pipeline.grouped import SharedLinks
 
 _EMPTY = Context()
 _SERVER_DISCONNECT = "server disconnect"
@@ -50,7 +51,7 @@ class Connecting(Handling):
         self._server = server
         self._eio_sid = eio_sid
         self._asked = asked
-        links = (Link(span_context),) if span_context.is_valid else ()
+        links = SharedLinks((Link(span_context),) if span_context.is_valid else ())
         self._connection = Connection(space, transport, links)
         if telemetry.connections.get(eio_sid, asked) is None:
             telemetry.connections.begin(eio_sid, asked, self._connection)
@@ -82,6 +83,7 @@ class _ConnectHandler(Around):
     """The app's connect handler within a :class:`Connecting`."""
 
     __slots__ = ("_connecting",)
+    listens = True
 
     def __init__(self, connecting: Connecting) -> None:
         super().__init__()
@@ -108,6 +110,7 @@ class _EventHandler(Around):
     """The handler of an event, whose result the response hook gets to see."""
 
     __slots__ = ("_handling", "_hook")
+    listens = True
 
     def __init__(self, handling: Handling, hook: Callable[..., Any]) -> None:
         super().__init__()
@@ -198,7 +201,7 @@ def _begin_end(telemetry: Telemetry, server: Any, namespace: str, arguments: tup
 
     # The app's own call ends the connection within what it is doing.
     parent = get_current() if reason == _SERVER_DISCONNECT else _EMPTY
-    links = () if connection is None else connection.links
+    links = None if connection is None else connection.links
     return Handling(telemetry, "disconnect", space, parent, with_reason, links)
 
 

@@ -18,10 +18,12 @@ from ada_otel.instrument.socketio._handling import call_hook, note_error
 from ada_otel.instrument.socketio._names import ACKNOWLEDGEMENT, OTHER, emitted_name, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
 from ada_otel.pipeline.current import get_current
+from ada_otel.pipeline.metrics import record_together
 
 _EMPTY = Context()
 _LONGEST_ROOM = 100
 _COUNTED = "_ada_otel"
+_COUNTERS = "_ada_otel_io"
 #: The arguments of ``Server.emit`` by position.
 _EMIT = ("event", "data", "to", "room", "skip_sid", "namespace", "callback", "ignore_queue")
 
@@ -60,9 +62,23 @@ def handle_message(telemetry: Telemetry) -> Before:
             found = _packets.namespace(data)
         else:
             found = OTHER  # msgpack: what is in it is not known before it is decoded
-        telemetry.io(namespace_name(server, found), "receive").add(_packets.size(data), None, None)
+        _counter(telemetry, server, found, "receive", None).add(_packets.size(data), None, None)
 
     return before
+
+
+def _counter(telemetry: Telemetry, server: Any, namespace: str, direction: str, event: str | None) -> Any:
+    """That of messages of an event, or of bytes; remembered on the server for namespaces that it knows."""
+    try:
+        return server.__dict__[_COUNTERS][telemetry, namespace, direction, event]
+    except KeyError:
+        space = namespace_name(server, namespace)
+        found = (
+            telemetry.io(space, direction) if event is None else telemetry.messages(space, event, direction)
+        )
+        if space is not OTHER:
+            server.__dict__.setdefault(_COUNTERS, {})[telemetry, namespace, direction, event] = found
+        return found
 
 
 def handle_ack(telemetry: Telemetry) -> Before:
@@ -86,14 +102,14 @@ def send_packet(telemetry: Telemetry) -> Before:
         # It is encoded once more inside, which would cost as much again.
         packet.encode = lambda: encoded
         size = sum(map(_packets.size, encoded)) if isinstance(encoded, list) else _packets.size(encoded)
-        space = namespace_name(server, packet.namespace or "/")
-        telemetry.io(space, "transmit").add(size, None, None)
-        kind = packet.packet_type
+        asked, kind = packet.namespace or "/", packet.packet_type
+        values = [(_counter(telemetry, server, asked, "transmit", None), size)]
         if kind in _packets.EVENTS:
             name = emitted_name(packet.data[0])
-            telemetry.messages(space, name, "transmit").add(1, None, None)
+            values.append((_counter(telemetry, server, asked, "transmit", name), 1))
         elif kind in _packets.ACKNOWLEDGEMENTS:
-            telemetry.messages(space, ACKNOWLEDGEMENT, "transmit").add(1, None, None)
+            values.append((_counter(telemetry, server, asked, "transmit", ACKNOWLEDGEMENT), 1))
+        record_together(values, None)
 
     return before
 

@@ -20,10 +20,9 @@ from ada_otel.pipeline.encoder._values import (
     long_attributes_encoder,
 )
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, SurpriseError, delimited, text, uint32, varint
-from ada_otel.pipeline.grouped import GroupedAttributes
-from ada_otel.pipeline.tracing.span import NOTHING, RecordingSpan
+from ada_otel.pipeline.grouped import NOTHING, GroupedAttributes, SharedLinks
 
-_PUBLIC, _DIRECT, _DIRECT_OWN_COUNTS = range(3)
+_PUBLIC, _DIRECT, _DIRECT_OWN_COUNTS, _RECORDED = range(4)
 _MAX_CLASSES = 64
 _COUNTS = ("dropped_attributes", "dropped_events", "dropped_links")
 _PROPERTIES = (
@@ -88,14 +87,14 @@ def encode(spans: Iterable[ReadableSpan]) -> bytes:
     pieces: list[bytes] = []
     span: Any
     for span in spans:
-        if type(span) is RecordingSpan:
+        access = _access.get(type(span))
+        if access is None:
+            access = _class_access(type(span))
+        if access == _RECORDED:
             tracer = span._tracer
             resource, scope = tracer.resource, tracer._instrumentation_scope
             content = _recorded(span)
         else:
-            access = _access.get(type(span))
-            if access is None:
-                access = _class_access(type(span))
             if access == _PUBLIC:
                 resource, scope = span.resource, span.instrumentation_scope
             else:
@@ -116,10 +115,13 @@ def _class_access(cls: type) -> int:
     Private attributes are read directly if the public properties are the SDK's own, or if the class itself
     says ``otlp_direct = True``: that its private attributes hold what its properties return. Its drop counts
     are then still taken from its properties, if it has its own. A subclass does not inherit that promise, as
-    it may override a property, for instance to redact. ``None`` for events or links means none.
+    it may override a property, for instance to redact. ``None`` for events or links means none. A class that
+    says ``otlp_recorded = True`` as well has resource and scope from its tracer: our ``RecordingSpan``.
     """
     own = {name for name in _PROPERTIES if getattr(cls, name, None) is not getattr(ReadableSpan, name)}
-    if vars(cls).get("otlp_direct") is True:
+    if vars(cls).get("otlp_recorded") is True:
+        access = _RECORDED
+    elif vars(cls).get("otlp_direct") is True:
         access = _DIRECT_OWN_COUNTS if own.intersection(_COUNTS) else _DIRECT
     elif not own and _is_plain(cls):
         access = _DIRECT
@@ -141,10 +143,10 @@ def _is_plain(cls: Any) -> bool:
 def _recorded(span: Any) -> bytes:
     """Encode a span of ours; here, in one piece, if it has no events, links, trace state or failure."""
     context, parent, status = span._context, span._parent, span._status
-    attributes, start, end = span._attributes, span._start_time, span._end_time
+    attributes, start, end, links = span._attributes, span._start_time, span._end_time, span._links
     if (
         span._events is not NOTHING
-        or span._links is not NOTHING
+        or (links is not NOTHING and type(links) is not SharedLinks)
         or type(context) is not SpanContext
         or context[4] is not DEFAULT_TRACE_STATE
         or (parent is not None and type(parent) is not SpanContext)
@@ -164,6 +166,10 @@ def _recorded(span: Any) -> bytes:
         tails = _TAILS_REMOTE if parent[2] else _TAILS_LOCAL
     times = _pack_times(0x30, _KINDS[id(span._kind)], 0x39, start, 0x41, end)
     parts = [ids, _names[span._name], times, *_span_attributes(attributes)]
+    if links is not NOTHING:
+        if links.encoded is None:
+            links.encoded = b"".join(map(_link, links))
+        parts.append(links.encoded)
     parts.append(tails[id(status._status_code)])
     return b"".join(parts)
 

@@ -144,9 +144,8 @@ class _Cache(dict[tuple[Any, Any, type], bytes]):
     def __missing__(self, item: tuple[Any, Any, type]) -> bytes:
         key, value, kind = item
         if key in _NEVER_KEPT and kind is str and len(value) <= _SHORT:
-            payload = value.encode()
-            start: bytes = self._starts[key, len(payload)]
-            return start + payload
+            payload: bytes = value.encode()
+            return self._starts[key, len(payload)] + payload
         start, payload = _key_starts[key], any_value(value)
         size = len(payload)
         rest = start + (VARINT[size] if size < TABLE_SIZE else varint(size)) + payload

@@ -57,6 +57,8 @@ class Tracer(sdk.Tracer):
         #: Of those that are not in groups, so that the groups are within the limit as well.
         self.own_count = max(0, self.plain_count - _MOST_GROUPED)
         self._grouped = self.plain_count >= 2 * _MOST_GROUPED
+        #: Whether a span may have :class:`SharedLinks`: fewer than any limit, but for a limit of 0.
+        self.shares_links = limits.max_links != 0
         self._decision = compile_sampler(self.sampler)
         self._of_every_root = decision_of_roots(self.sampler)
         ids = self.id_generator

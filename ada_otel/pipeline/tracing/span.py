@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AnyValue, Attributes
 
-from ada_otel.pipeline.grouped import PLAIN, GroupedAttributes, together
+from ada_otel.pipeline.grouped import NOTHING, PLAIN, GroupedAttributes, together
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("opentelemetry.sdk.trace")
 
 _UNSET = Status(StatusCode.UNSET)
-#: The events and links of a span that has none, and dropped none.
-NOTHING: Sequence[Any] = ()
 
 
 class RecordingSpan(Span):
@@ -45,7 +43,7 @@ class RecordingSpan(Span):
     """
 
     # What most spans never change lives on the class: making a span sets seven attributes, not twenty.
-    otlp_direct = True
+    otlp_direct = otlp_recorded = True
     _end_time: int | None = None
     _events: Sequence[Event] = NOTHING
     _links: Sequence[Link] = NOTHING
@@ -196,11 +194,6 @@ class RecordingSpan(Span):
     def take_links(self, links: Sequence[Link]) -> None:
         """Take the links that were given at the start."""
         self._links = self._new_links(links)
-
-    def share_links(self, links: tuple[Link, ...]) -> None:
-        """Take links without attributes that many spans have; fewer than any limit, but for a limit of 0."""
-        most = self._limits.max_links
-        self._links = BoundedList.from_seq(most, links) if most == 0 else links
 
     def update_name(self, name: str) -> None:
         """Change the span's name."""

@@ -25,7 +25,9 @@ from opentelemetry.sdk.trace import TracerProvider as StockProvider
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from ada_otel.pipeline.grouped import SharedLinks
 from ada_otel.pipeline.tracing import RecordingSpan, TracerProvider
+from ada_otel.pipeline.tracing.provider import Tracer
 
 _OTHER = SpanContext(5, 6, True, TraceFlags(1))
 
@@ -325,19 +327,21 @@ def test_no_spans_when_the_sdk_is_disabled(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_shared_links_are_not_changed_by_a_span_that_adds_one() -> None:
-    shared = (Link(_OTHER),)
+    shared = SharedLinks((Link(_OTHER),))
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
     one, two = (tracer.start_span(name) for name in ("one", "two"))
     for span in (one, two):
         assert isinstance(span, RecordingSpan)
-        span.share_links(shared)
+        span._links = shared
     one.add_link(SpanContext(7, 8, False))
     assert isinstance(one, RecordingSpan) and isinstance(two, RecordingSpan)
     assert [link.context.span_id for link in one.links] == [6, 8]
     assert [link.context.span_id for link in two.links] == [6]
     assert len(shared) == 1
-    limited = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_links=0))
-    none = limited.get_tracer("t").start_span("none")
-    assert isinstance(none, RecordingSpan)
-    none.share_links(shared)
-    assert (len(none.links), none.dropped_links) == (0, 1)
+
+
+@pytest.mark.parametrize(("most", "shares"), [(0, False), (1, True)])
+def test_links_are_shared_unless_there_may_be_none(most: int, shares: bool) -> None:
+    limited = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_links=most)).get_tracer("t")
+    assert isinstance(limited, Tracer)
+    assert limited.shares_links is shares
