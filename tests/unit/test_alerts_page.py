@@ -41,6 +41,17 @@ def test_every_alert_says_why_it_waits_and_stays_and_the_page_shows_it() -> None
     assert [text for text in given if text not in page] == []
 
 
+def test_what_an_alert_says_of_its_wait_is_so() -> None:
+    said = {}
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+            for rule in (rule for rule in group["rules"] if "alert" in rule):
+                for number in re.findall(r"\bfor (\d+|a) minutes?\b", rule["annotations"]["description"]):
+                    said[rule["alert"]] = (f"{number.replace('a', '1')}m", rule.get("for"))
+    assert len(said) >= 15
+    assert {name: both for name, both in said.items() if both[0] != both[1]} == {}
+
+
 _RULE = """
       - alert: TooMany
         expr: |
