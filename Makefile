@@ -77,7 +77,7 @@ test-oldest: setup
 	  --ignore=tests/unit/test_docs.py --ignore=tests/unit/test_example_ada.py \
 	  --ignore=tests/unit/test_benchmarks.py --ignore=tests/unit/analysis \
 	  --ignore=tests/unit/sentry_bridge --ignore=tests/unit/dashboards --ignore=tests/unit/test_kubernetes.py \
-	  --ignore=tests/unit/test_drift.py --ignore=tests/unit/test_shortened.py \
+	  --ignore=tests/unit/test_drift.py --ignore=tests/unit/test_alerts_page.py --ignore=tests/unit/test_shortened.py \
 	  --ignore=tests/unit/test_kibana.py --ignore=tests/unit/test_sizing.py --ignore=tests/unit/test_drilled.py --ignore=tests/unit/test_runbooks.py \
 	  --ignore=tests/unit/business/test_typing.py $(PYTEST_ARGS)
 

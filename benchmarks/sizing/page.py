@@ -13,8 +13,8 @@ _MILLION = 1_000_000
 _DAY = 86_400
 _KINDS = {"spans": "spans", "log_records": "log records", "metric_points": "metric points"}
 _SHAPES = {"bare": "OTLP to nothing", "ours": "`otelcol.yaml`", "no_hop": "`otelcol.yaml` without the hop"}
-#: Seconds between two samples of a series, by who makes it: the SDK's default, the collector's, the scrape's.
-_INTERVALS = {"app": 60, "span metrics": 15}
+#: Seconds between two samples of a series as shipped, by who makes it; those of the scrape for the others.
+_INTERVALS = {"app": 15, "span metrics": 15}
 _SCRAPE = 15
 _MAKERS = {
     "app": "the app, one worker",

@@ -202,7 +202,9 @@ def test_every_alert_has_what_the_person_on_call_needs() -> None:
 def test_every_rule_file_has_a_test_file() -> None:
     rules = {path.stem for path in (COLLECTOR / "prometheus" / "rules").glob("*.yml")}
     tests = {path.stem.removesuffix("_test") for path in (COLLECTOR / "prometheus" / "tests").glob("*.yml")}
-    assert rules == tests
+    # Of several rule files, or at another pace than a look a minute.
+    assert tests - rules == {"application_week", "durations"}
+    assert rules <= tests
 
 
 def test_every_alert_is_tested_by_name() -> None:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ada_otel.catalogue import METRICS, Attribute, Metric
 from tools.drift import __main__ as command
-from tools.drift import alerts_page
 from tools.drift.check import Problem, check
 from tools.drift.documents import fields_of, sent_attributes
 from tools.drift.expressions import parse, result_labels, selectors
 from tools.drift.sources import Sources, is_promql, read
 from tools.paths import REPOSITORY
-
-#: What an alert that silences others must outlast: a rate over 5 minutes, and 5 minutes of keep_firing_for.
-_OUTLASTS_MINUTES = 10
 
 
 def _without(attribute: str, new: str) -> list[Metric]:
@@ -366,28 +360,3 @@ def test_selectors_are_found_wherever_they_are() -> None:
 )
 def test_promql_in_prose_is_told_from_other_code(text: str, yes: bool) -> None:
     assert is_promql(text) is yes
-
-
-def test_the_page_of_alerts_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
-    assert alerts_page.main(["--check"]) == 0, capsys.readouterr().err
-
-
-def test_the_page_of_alerts_has_every_alert() -> None:
-    text = alerts_page.page()
-    for path in (REPOSITORY / "collector/prometheus/rules").glob("*.yml"):
-        for name in re.findall(r"- alert: (\w+)", path.read_text("utf-8")):
-            assert text.count(f"[{name}](../collector/runbooks/{name}.md)") == 1
-    assert "{{" not in text
-
-
-@pytest.mark.parametrize("source", ["DependencyUnreachable", "ServiceSilent", "OtelCollectorDown"])
-def test_what_silences_others_outlasts_them(source: str) -> None:
-    """Otherwise they ring when the cause has been mended: their rates see it for 5 minutes more."""
-    (rule,) = (
-        rule
-        for path in (REPOSITORY / "collector/prometheus/rules").glob("*.yml")
-        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]
-        for rule in group["rules"]
-        if rule.get("alert") == source
-    )
-    assert int(rule["keep_firing_for"].removesuffix("m")) > _OUTLASTS_MINUTES

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from ada_otel import settings
 from benchmarks.processes import PROGRAMS
 from benchmarks.programs import otlp_load
 from benchmarks.sizing.__main__ import PAGE, RESULTS
@@ -72,8 +73,8 @@ def test_the_page_is_made_of_the_results() -> None:
         "| Elasticsearch, logs | 2.0 | 500 | 1 GB |",
         "| Elasticsearch, traces | 4.0 | 500 | 2 GB |",
         "| Sentry, traces, as sent | 3.0 | 100 | 300 MB |",
-        # 800 series, 1440 samples a day, 1.5 bytes each; rules every 15 s.
-        "| the app, one worker | 800 | 60 s | 1.73 MB |",
+        # 800 series, 5760 samples a day, 1.5 bytes each.
+        "| the app, one worker | 800 | 15 s | 6.91 MB |",
         "| recording rules | 100 | 15 s | 864 kB |",
         "| spans | `otelcol.yaml` | 30,000 | 25,000 | 40.0 | 0.10 |",
         "| metric points | OTLP to nothing | 600,000 | 500,000 | 2.0 |  |",
@@ -87,6 +88,13 @@ def test_the_page_is_made_of_the_results() -> None:
 )
 def test_the_page_says_what_was_measured(line: str) -> None:
     assert line in render(FIGURES)
+
+
+def test_the_app_sends_as_often_as_the_page_says() -> None:
+    environ: dict[str, str] = {}
+    settings.apply_defaults(environ)
+    milliseconds = environ["OTEL_METRIC_EXPORT_INTERVAL"]
+    assert f"| the app, one worker | 800 | {int(milliseconds) // 1000} s |" in render(FIGURES)
 
 
 def test_a_short_try_is_called_one() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tools.docs import table
+from tools.drift.alert_reasons import Reasons, alert_reasons
 from tools.paths import REPOSITORY
 from tools.progress import say
 
@@ -44,14 +45,19 @@ def page(root: Path = REPOSITORY) -> str:
         count=len(alerts),
         classes=len(_CLASSES),
         tables="\n\n".join(parts),
+        reasons=_reasons(root, alerts),
         inhibitions=_inhibitions(root),
     )
 
 
 def _alerts(root: Path) -> Iterator[Mapping[str, Any]]:
-    for path in sorted((root / "collector/prometheus/rules").glob("*.yml")):
+    for path in _files(root):
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             yield from (rule for rule in group["rules"] if "alert" in rule)
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted((root / "collector/prometheus/rules").glob("*.yml"))
 
 
 def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
@@ -84,6 +90,25 @@ def _inhibitions(root: Path) -> str:
         source, target = (_names(rule[f"{side}_matchers"]) for side in ("source", "target"))
         rows.append((source, target, ", ".join(rule.get("equal", ())) or "any"))
     return table(("While this fires", "nobody is told of", "with the same"), rows)
+
+
+def _reasons(root: Path, alerts: Sequence[Mapping[str, Any]]) -> str:
+    """Why each alert waits and stays, in the order of the classes."""
+    found: dict[str, Reasons] = {}
+    for path in _files(root):
+        found |= alert_reasons(path.read_text(encoding="utf-8"))
+    rows = []
+    for name in _CLASSES:
+        for rule in (rule for rule in alerts if rule["labels"]["class"] == name):
+            why = found[rule["alert"]]
+            rows.append(
+                (
+                    f"`{rule['alert']}`",
+                    f"**{rule.get('for', 'at once')}** {why.wait}",
+                    f"**{rule.get('keep_firing_for', 'no longer')}** {why.stay}",
+                )
+            )
+    return table(("Alert", "For", "Keeps"), rows)
 
 
 def _names(matchers: Sequence[str]) -> str:

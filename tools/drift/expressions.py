@@ -60,6 +60,11 @@ def selectors(tree: Any) -> list[Selector]:
     return [_selector(node) for node in _nodes(tree) if isinstance(node, promql.VectorSelector)]
 
 
+def binaries(tree: Any) -> list[promql.BinaryExpr]:
+    """All operations of an expression that have two sides."""
+    return [node for node in _nodes(tree) if isinstance(node, promql.BinaryExpr)]
+
+
 def groupings(tree: Any, known: Labels) -> list[Grouping]:
     """All places of an expression where labels are named outside selectors."""
     found = []
