@@ -6,7 +6,7 @@ from collections.abc import Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
 
-from ada_otel.logs._redaction import redactor
+from ada_otel.logs._redaction import Redactor, redactor
 from ada_otel.pipeline.grouped import Group
 
 __all__ = ["KEYS", "RequestValues", "add_to", "current_values", "grouped"]
@@ -29,20 +29,20 @@ def current_values() -> RequestValues | None:
     """What the current request knows by now; None outside of one."""
     global _current  # noqa: PLW0603  # imported with the first line, for start-up's sake
     if _current is None:
-        from ada_otel.web.context import current
+        from ada_otel.web.context import _current as variable
 
-        _current = current
+        _current = variable.get
     request = _current()
     return None if request is None else request.log_values()
 
 
-def grouped(values: RequestValues, rest: dict[str, Any]) -> Group:
+def grouped(values: RequestValues, rest: dict[str, Any], redact: Redactor) -> Group:
     """What recurs of it, as a group; the request id and the route are put into ``rest``."""
     request_id, user, session, route, address, agent = values
     rest["request_id"] = request_id
     if route is not None:
         rest["http.route"] = route
-    return _of_client(user, session, address, redactor().value(_USER_AGENT, agent) if agent else None)
+    return _of_client(user, session, address, redact.value(_USER_AGENT, agent) if agent else None)
 
 
 @lru_cache(_CLIENTS)

@@ -99,7 +99,7 @@ def _finish(
             if found is not None:
                 rest[key] = found
     site = _call_site(path, function, number)
-    groups = (site,) if values is None else (site, _context.grouped(values, rest))
+    groups = (site,) if values is None else (site, _context.grouped(values, rest, redact))
     return redact.text(message), GroupedAttributes(groups, rest)
 
 

@@ -61,7 +61,7 @@ class Hub:
             message = message_of(record) if record.args else record.msg
         self._busy.flag = True
         try:
-            sink = self._only_sink
+            sink = self.otlp if self.file is None and self.console is None else None
             if (
                 sink is not None
                 and message is not None
@@ -140,7 +140,7 @@ class Hub:
         self._busy.flag = True
         try:
             now, name = time.time_ns(), logging.getLevelName(level)
-            sink = self._only_sink
+            sink = self.otlp if self.file is None and self.console is None else None
             if (
                 sink is not None
                 and not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY)
@@ -167,11 +167,6 @@ class Hub:
                 self.otlp.write(line)
         if self.file is not None:
             self.file.write(render(line))
-
-    @property
-    def _only_sink(self) -> OTLPSink | None:
-        """Where lines become OTLP records, if that is all that becomes of them."""
-        return self.otlp if self.file is None and self.console is None else None
 
     @property
     def idle(self) -> bool:

@@ -13,9 +13,12 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span,
 from ada_otel.logs._line import Line, severity
 
 if TYPE_CHECKING:
-    from ada_otel.pipeline.logging import Finish
+    from ada_otel.pipeline.logging import Finish, LineKind
 
 __all__ = ["OTLPSink"]
+
+#: So many pairs of logger and level are remembered.
+_MOST_KINDS = 1024
 
 
 class OTLPSink:
@@ -27,6 +30,8 @@ class OTLPSink:
 
     def __init__(self) -> None:
         self._loggers: dict[str, Logger] = {}
+        self._provider: object = None
+        self._kinds: dict[tuple[str, int, str], LineKind] = {}
 
     @property
     def heard(self) -> bool:
@@ -57,23 +62,28 @@ class OTLPSink:
             parts: The arguments of ``finish``.
             most: It makes no more attributes than this.
         """
-        queue_deferred: Any = getattr(get_logger_provider(), "queue_deferred", None)
-        if queue_deferred is None:
-            return False
+        provider: Any = get_logger_provider()
+        if provider is not self._provider:
+            self._provider, self._kinds = provider, {}
+        key = (name, level, level_name)
+        kind = self._kinds.get(key)
+        if kind is None:
+            if not hasattr(provider, "queue_deferred"):
+                return False
+            kind = self._kind(key)
+        queued: bool = provider.queue_deferred(kind, span_context, timestamp, finish, parts, most)
+        return queued
+
+    def _kind(self, key: tuple[str, int, str]) -> LineKind:
+        from ada_otel.pipeline.logging import LineKind
+
+        name, level, level_name = key
         number, text = severity(level, level_name)
         logger = self._loggers.get(name) or self._logger(name)
-        queued: bool = queue_deferred(
-            logger,
-            span_context,
-            timestamp,
-            number,
-            text,
-            finish,
-            parts,
-            most,
-            important=level >= logging.ERROR,
-        )
-        return queued
+        if len(self._kinds) >= _MOST_KINDS:
+            self._kinds.clear()
+        made = self._kinds[key] = LineKind(logger, number, text, important=level >= logging.ERROR)
+        return made
 
     def _logger(self, name: str) -> Logger:
         found = self._loggers[name] = get_logger(name)

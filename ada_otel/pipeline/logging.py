@@ -22,6 +22,7 @@ from ada_otel.pipeline.export.otlp import OTLPLogExporter
 from ada_otel.pipeline.grouped import PLAIN, GroupedAttributes
 
 _NO_FLAGS = TraceFlags(0)
+_new = object.__new__
 
 
 class QueuedLog:
@@ -57,16 +58,6 @@ class QueuedLog:
     resource: Resource
     instrumentation_scope: InstrumentationScope
 
-    def place(self, logger: Any, span_context: SpanContext | None) -> None:
-        """Take resource and scope of an SDK logger, and the ids of a span, if there is one."""
-        self.resource = logger._resource
-        self.instrumentation_scope = logger._instrumentation_scope
-        if span_context is None:
-            self.trace_id = self.span_id = 0
-            self.trace_flags = _NO_FLAGS
-        else:
-            self.trace_id, self.span_id, _, self.trace_flags, _, _ = span_context
-
     @property
     def log_record(self) -> QueuedLog:
         """The record itself: an SDK record keeps these fields one level down."""
@@ -77,39 +68,126 @@ class QueuedLog:
 Finish = Callable[..., tuple[str, GroupedAttributes]]
 
 
-class DeferredLog(QueuedLog):
-    """A queued record whose body and attributes are made when they are first read.
+class LineKind:
+    """What the lines of one logger and level have in common.
+
+    Args:
+        logger: The SDK logger of their scope.
+        severity_number: Their severity.
+        severity_text: Its name.
+        important: Whether it is that of an error.
 
     Attributes:
-        finish: Makes them.
+        encoded: The OTLP bytes of the severity, kept by the encoder.
+    """
+
+    __slots__ = ("encoded", "important", "logger", "severity_number", "severity_text")
+
+    def __init__(
+        self, logger: Any, severity_number: SeverityNumber, severity_text: str, *, important: bool
+    ) -> None:
+        self.logger = logger
+        self.severity_number = severity_number
+        self.severity_text = severity_text
+        self.important = important
+        self.encoded: bytes | None = None
+
+
+class DeferredLog:
+    """A log record in the queue whose body and attributes are made when they are first read.
+
+    It has the fields that are read of an SDK record.
+
+    Attributes:
+        kind: What it shares with others.
+        timestamp: When it was logged, in nanoseconds since the epoch.
+        span_context: Of the span in which it was logged.
+        finish: Makes body and attributes.
         parts: Its arguments: nothing that changes, and nothing that keeps a request alive.
     """
 
-    __slots__ = ("_made", "finish", "parts")
+    __slots__ = ("_made", "finish", "kind", "parts", "span_context", "timestamp")
 
+    #: To the encoder: it may read `kind` and `made`.
+    otlp_deferred = True
+    dropped_attributes = 0
+    event_name = None
+
+    kind: LineKind
+    timestamp: int
+    span_context: SpanContext | None
     finish: Finish
     parts: tuple[Any, ...]
     _made: tuple[str, GroupedAttributes] | None
 
     @property
-    def body(self) -> str:  # type: ignore[override]  # read only
-        """The message, redacted."""
-        return (self._made or self._make())[0]
+    def made(self) -> tuple[str, GroupedAttributes]:
+        """Body and attributes, redacted."""
+        if self._made is None:
+            try:
+                self._made = self.finish(*self.parts)
+            except Exception as error:
+                # What could not be redacted is not sent; that there was a line is.
+                failed("Sending a log line", error)
+                self._made = "[this line could not be made]", GroupedAttributes((), {})
+        return self._made
 
     @property
-    def attributes(self) -> GroupedAttributes:  # type: ignore[override]  # read only
-        """The attributes, redacted."""
-        return (self._made or self._make())[1]
+    def log_record(self) -> DeferredLog:
+        """The record itself: an SDK record keeps these fields one level down."""
+        return self
 
-    def _make(self) -> tuple[str, GroupedAttributes]:
-        try:
-            made = self.finish(*self.parts)
-        except Exception as error:
-            # What could not be redacted is not sent; that there was a line is.
-            failed("Sending a log line", error)
-            made = "[this line could not be made]", GroupedAttributes((), {})
-        self._made = made
-        return made
+    @property
+    def body(self) -> str:
+        """The message, redacted."""
+        return self.made[0]
+
+    @property
+    def attributes(self) -> GroupedAttributes:
+        """The attributes, redacted."""
+        return self.made[1]
+
+    @property
+    def observed_timestamp(self) -> int:
+        """When it was seen here: when it was logged."""
+        return self.timestamp
+
+    @property
+    def severity_number(self) -> SeverityNumber:
+        """The severity."""
+        return self.kind.severity_number
+
+    @property
+    def severity_text(self) -> str:
+        """Its name."""
+        return self.kind.severity_text
+
+    @property
+    def resource(self) -> Resource:
+        """The resource of its logger."""
+        found: Resource = self.kind.logger._resource
+        return found
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope:
+        """The scope of its logger."""
+        found: InstrumentationScope = self.kind.logger._instrumentation_scope
+        return found
+
+    @property
+    def trace_id(self) -> int:
+        """That of its span; 0 for none."""
+        return 0 if self.span_context is None else self.span_context[0]
+
+    @property
+    def span_id(self) -> int:
+        """That of its span; 0 for none."""
+        return 0 if self.span_context is None else self.span_context[1]
+
+    @property
+    def trace_flags(self) -> TraceFlags:
+        """Those of its span."""
+        return _NO_FLAGS if self.span_context is None else self.span_context[3]
 
 
 class LoggerProvider(_SDKLoggerProvider):
@@ -119,6 +197,7 @@ class LoggerProvider(_SDKLoggerProvider):
         super().__init__(**options)
         self._checked: tuple[Any, ...] | None = None
         self._queue: BatchLogRecordProcessor | None = None
+        self._counts = type(self._logger_metrics).__name__ != "NoOpLoggerMetrics"
         limits = self._log_record_limits
         count = limits.max_log_record_attributes
         # Plain attributes are queued as they are where no limit could touch them.
@@ -163,62 +242,69 @@ class LoggerProvider(_SDKLoggerProvider):
         item.body = body
         item.attributes = attributes
         item.event_name = event_name
-        item.place(logger, span_context)
-        self._logger_metrics.emit_log()
+        item.resource = logger._resource
+        item.instrumentation_scope = logger._instrumentation_scope
+        if span_context is None:
+            item.trace_id = item.span_id = 0
+            item.trace_flags = _NO_FLAGS
+        else:
+            item.trace_id, item.span_id, _, item.trace_flags, _, _ = span_context
+        if self._counts:
+            self._logger_metrics.emit_log()
         queue.on_emit(item)  # type: ignore[arg-type]  # it has the fields that are read
         return True
 
     def queue_deferred(
         self,
-        logger: Any,
+        kind: LineKind,
         span_context: SpanContext | None,
         timestamp: int,
-        severity: SeverityNumber,
-        severity_text: str,
         finish: Finish,
         parts: tuple[Any, ...],
         most: int,
-        *,
-        important: bool,
     ) -> bool:
         """Queue a line that is made later, or say that it must be made now; likewise.
 
         Args:
-            logger: The SDK logger of the line's scope.
+            kind: Logger and severity.
             span_context: Of the span in which it was logged.
             timestamp: When it was logged, in nanoseconds since the epoch.
-            severity: The severity number.
-            severity_text: Its name.
             finish: Makes body and attributes.
             parts: Its arguments.
             most: More attributes than this it does not make.
-            important: Whether its severity is that of an error.
         """
-        queue = self._our_queue(logger, most)
-        if queue is None:
+        if self._multi_log_record_processor._log_record_processors is not self._checked:
+            self._check()
+        queue = self._queue
+        if queue is None or most > self._most or not kind.logger._logger_config.is_enabled:
             return not self._checked  # nobody hears it
-        item = DeferredLog()
+        item = _new(DeferredLog)
         item._made = None
+        item.kind = kind
+        item.timestamp = timestamp
+        item.span_context = span_context
         item.finish = finish
         item.parts = parts
-        item.timestamp = item.observed_timestamp = timestamp
-        item.severity_number = severity
-        item.severity_text = severity_text
-        item.event_name = None
-        item.place(logger, span_context)
-        self._logger_metrics.emit_log()
-        queue.add(item, important)
+        if self._counts:
+            self._logger_metrics.emit_log()
+        if kind.important:
+            queue.add(item, True)
+        else:
+            queue._add(item, False)
         return True
 
     def _our_queue(self, logger: Any, attributes: int) -> BatchLogRecordProcessor | None:
         """The queue for a line of so many plain attributes, if it may go straight there."""
-        processors = self._multi_log_record_processor._log_record_processors
-        if processors is not self._checked:
-            self._queue = _only_ours(processors)
-            self._checked = processors
+        if self._multi_log_record_processor._log_record_processors is not self._checked:
+            self._check()
         if attributes > self._most or not logger._logger_config.is_enabled:
             return None
         return self._queue
+
+    def _check(self) -> None:
+        processors = self._multi_log_record_processor._log_record_processors
+        self._queue = _only_ours(processors)
+        self._checked = processors
 
 
 def _only_ours(processors: tuple[Any, ...]) -> BatchLogRecordProcessor | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from opentelemetry import trace
 from ada_otel._diagnostics import failed
 from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
-from ada_otel.logs._redaction import redactor
-from ada_otel.pipeline.grouped import GroupedAttributes
+from ada_otel.logs._redaction import Redactor, redactor
+from ada_otel.pipeline.grouped import Group, GroupedAttributes
 from ada_otel.web.context import RequestContext
 
 if TYPE_CHECKING:
@@ -153,8 +154,10 @@ class RequestLog:
 def _finish_start(
     method: str, path: str, query: str | None, values: _context.RequestValues
 ) -> tuple[str, GroupedAttributes]:
-    found = _about(method, path, query)
-    return "Request started", GroupedAttributes((_context.grouped(values, found),), found)
+    redact = redactor()
+    found = _url(path, query, redact)
+    groups = (_of_method(method), _context.grouped(values, found, redact))
+    return "Request started", GroupedAttributes(groups, found)
 
 
 def _finish_completion(
@@ -168,22 +171,36 @@ def _finish_completion(
     error: str | None,
     values: _context.RequestValues,
 ) -> tuple[str, GroupedAttributes]:
-    found = _about(method, path, query)
-    found["http.response.status_code"] = 500 if status is None else int(status[:3])
+    redact = redactor()
+    found = _url(path, query, redact)
     found["duration_seconds"] = round(seconds, 6)
     found["http.response.body.size"] = int(size)
     if aborted:
         found["aborted"] = True
     if error is not None:
         found["error.type"] = error
-    return "Request completed", GroupedAttributes((_context.grouped(values, found),), found)
+    groups = (_of_answer(method, status), _context.grouped(values, found, redact))
+    return "Request completed", GroupedAttributes(groups, found)
 
 
-def _about(method: str, path: str, query: str | None) -> dict[str, Any]:
-    redact = redactor().value
-    found = {"http.request.method": method, "url.path": redact("url.path", path)}
+@lru_cache(64)
+def _of_method(method: str) -> Group:
+    return Group((("http.request.method", method),))
+
+
+@lru_cache(512)
+def _of_answer(method: str, status: str | None) -> Group:
+    code = "500" if status is None else status[:3]
+    found: tuple[tuple[str, str | int], ...] = (("http.request.method", method),)
+    if code.isdecimal():
+        found = (*found, ("http.response.status_code", int(code)))
+    return Group(found)
+
+
+def _url(path: str, query: str | None, redact: Redactor) -> dict[str, Any]:
+    found: dict[str, Any] = {"url.path": redact.value("url.path", path)}
     if query:
-        found["url.query"] = redact("url.query", query)
+        found["url.query"] = redact.value("url.query", query)
     return found
 
 
@@ -197,7 +214,7 @@ def _finish_event(
     }
     if error is not None:
         found["error.type"] = error
-    groups = () if values is None else (_context.grouped(values, found),)
+    groups = () if values is None else (_context.grouped(values, found, redactor()),)
     return "Event completed", GroupedAttributes(groups, found)
 
 

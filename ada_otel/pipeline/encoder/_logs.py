@@ -9,9 +9,10 @@ from typing import Any
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.trace import SpanContext
 
 from ada_otel.pipeline.encoder._groups import Groups
-from ada_otel.pipeline.encoder._values import any_value, attributes_encoder
+from ada_otel.pipeline.encoder._values import MAX_ENTRIES, MAX_LENGTH, any_value, attributes_encoder
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, delimited, text, uint32, varint
 
 _pack_fixed64 = struct.Struct("<BQ").pack
@@ -33,19 +34,63 @@ _SDK_CLASSES = frozenset({ReadableLogRecord, ReadWriteLogRecord})
 def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
     """Encode log records; anything unexpected raises, and then nothing is returned."""
     groups = Groups()
-    last_resource: Any = groups  # no record has this one
-    last_scope: Any = None
-    pieces: list[bytes] = []
+    of_kinds: dict[Any, list[bytes]] = {}
     for readable in batch:
-        resource, scope = readable.resource, readable.instrumentation_scope
-        if resource is not last_resource or scope is not last_scope:
-            pieces = groups.items(resource, scope)
-            last_resource, last_scope = resource, scope
-        content = _record(readable)
+        if getattr(readable, "otlp_deferred", False):
+            kind = readable.kind  # type: ignore[attr-defined]
+            pieces = of_kinds.get(kind)
+            if pieces is None:
+                pieces = groups.items(readable.resource, readable.instrumentation_scope)
+                of_kinds[kind] = pieces
+            content = _deferred_record(readable, kind)
+        else:
+            pieces = groups.items(readable.resource, readable.instrumentation_scope)
+            content = _record(readable)
         size = len(content)
         pieces.append(b"\x12" + (VARINT[size] if size < TABLE_SIZE else varint(size)))
         pieces.append(content)
     return groups.encode()
+
+
+class _Bodies(dict[str, bytes]):
+    """The body field by message, as many messages recur; bounded as the attribute caches are."""
+
+    __slots__ = ()
+
+    def __missing__(self, message: str) -> bytes:
+        encoded = delimited(b"\x2a", any_value(message))
+        if type(message) is str and len(message) <= MAX_LENGTH:
+            if len(self) >= MAX_ENTRIES:
+                self.clear()
+            self[message] = encoded
+        return encoded
+
+
+_bodies = _Bodies()
+
+
+def clear_bodies() -> None:
+    """Empty the cache of messages."""
+    _bodies.clear()
+
+
+def _deferred_record(item: Any, kind: Any) -> bytes:
+    """Encode a record of ``ada_otel.pipeline.logging``, as :func:`_record` would."""
+    context = item.span_context
+    if context is not None and (type(context) is not SpanContext or not context[0] or not context[1]):
+        return _record(item)
+    body, attributes = item.made
+    if kind.encoded is None:
+        kind.encoded = _SEVERITIES[id(kind.severity_number)] + text(b"\x1a", kind.severity_text)
+    timestamp = item.timestamp
+    parts = [_pack_fixed64(0x09, timestamp), kind.encoded, _bodies[body], *_attributes(attributes)]
+    if context is not None:
+        trace_id = context[0]
+        if flags := int(context[3]):
+            parts.append(_pack_fixed32(0x45, flags))
+        parts.append(_pack_ids(0x4A10, trace_id >> 64, trace_id & _LOW_64, 0x5208, context[1]))
+    parts.append(_pack_fixed64(0x59, timestamp))
+    return b"".join(parts)
 
 
 def _record(readable: Any) -> bytes:

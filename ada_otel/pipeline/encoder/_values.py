@@ -42,6 +42,7 @@ MAX_DEPTH = 24
 AttributesEncoder = Callable[[Any], Iterable[bytes]]
 
 _pack_double = struct.Struct("<Bd").pack
+_pack_float = struct.Struct("<d").pack
 # Types whose equal values have one encoding; not floats (0.0 == -0.0), nor sequences ((1,) == (True,)).
 _CACHEABLE = frozenset({str, int, bool, type(None)})
 
@@ -115,18 +116,23 @@ class _KeyStarts(dict[str, bytes]):
 _key_starts = _KeyStarts()
 
 
-class _Starts(dict[tuple[str, int], bytes]):
-    """What stands before a short text, by its key and its length in bytes."""
+class _Starts(dict[tuple[str, "int | None"], bytes]):
+    """What stands before a short text, by its key and its length in bytes; before a float, with no length."""
 
     __slots__ = ("_tag",)
 
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
 
-    def __missing__(self, item: tuple[str, int]) -> bytes:
+    def __missing__(self, item: tuple[str, int | None]) -> bytes:
         key, size = item
-        value = VARINT[size + 2] + b"\x0a" + VARINT[size]
+        if size is None:
+            size, value = 8, b"\x09\x21"
+        else:
+            value = VARINT[size + 2] + b"\x0a" + VARINT[size]
         rest = _key_starts[key] + value
+        if len(self) >= MAX_ENTRIES:
+            self.clear()
         start = self._tag + VARINT[len(rest) + size] + rest
         self[item] = start
         return start
@@ -146,6 +152,8 @@ class _Cache(dict[tuple[Any, Any, type], bytes]):
         if key in _NEVER_KEPT and kind is str and len(value) <= _SHORT:
             payload: bytes = value.encode()
             return self._starts[key, len(payload)] + payload
+        if kind is float and type(key) is str and len(key) <= MAX_LENGTH:
+            return self._starts[key, None] + _pack_float(value)
         start, payload = _key_starts[key], any_value(value)
         size = len(payload)
         rest = start + (VARINT[size] if size < TABLE_SIZE else varint(size)) + payload
