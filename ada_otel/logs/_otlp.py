@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry._logs import Logger, LogRecord, get_logger, get_logger_provider
+from opentelemetry._logs import _internal as _api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
@@ -36,7 +37,9 @@ class OTLPSink:
     @property
     def heard(self) -> bool:
         """Whether anything takes what is written: without an exporter nothing does."""
-        composite = getattr(get_logger_provider(), "_multi_log_record_processor", None)
+        composite = getattr(
+            (_api._LOGGER_PROVIDER or get_logger_provider()), "_multi_log_record_processor", None
+        )
         return composite is None or bool(composite._log_record_processors)
 
     def defer(
@@ -62,7 +65,7 @@ class OTLPSink:
             parts: The arguments of ``finish``.
             most: It makes no more attributes than this.
         """
-        provider: Any = get_logger_provider()
+        provider: Any = _api._LOGGER_PROVIDER or get_logger_provider()
         if provider is not self._provider:
             self._provider, self._kinds = provider, {}
         key = (name, level, level_name)
@@ -94,7 +97,7 @@ class OTLPSink:
         logger = self._loggers.get(line.logger) or self._logger(line.logger)
         number, text = severity(line.level, line.level_name)
         observed = time.time_ns()
-        queue_plain: Any = getattr(get_logger_provider(), "queue_plain", None)
+        queue_plain: Any = getattr(_api._LOGGER_PROVIDER or get_logger_provider(), "queue_plain", None)
         if queue_plain is not None and queue_plain(
             logger,
             line.span_context,

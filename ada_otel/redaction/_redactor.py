@@ -20,7 +20,7 @@ _DEEPEST = 8
 _MOST_ITEMS = 1000
 _LONGEST_NAME = 64
 #: Texts that are remembered, and the longest of them: at most half a megabyte.
-_REMEMBERED, _LONGEST_REMEMBERED = 2048, 256
+_REMEMBERED, LONGEST_REMEMBERED = 2048, 256
 _STATEMENTS = frozenset({"db.query.text", "db.statement"})
 
 
@@ -61,7 +61,7 @@ class Redactor:
     def _take_up_rules(self) -> None:
         self._assignments = Assignments(self._keys.hides, self._keys.added, MARK)
         # Most attributes are the same ones over and over, and so is what is left of them.
-        self._repeated = lru_cache(_REMEMBERED)(self._value)
+        self.repeated = lru_cache(_REMEMBERED)(self._value)
         self.group = lru_cache(_REMEMBERED)(self._group)
 
     def text(self, text: str) -> str:
@@ -111,8 +111,8 @@ class Redactor:
         """
         if not self.enabled:
             return value
-        if type(value) is str and len(value) <= _LONGEST_REMEMBERED and type(key) is str:
-            return self._repeated(key, value)
+        if type(value) is str and len(value) <= LONGEST_REMEMBERED and type(key) is str:
+            return self.repeated(key, value)
         return self._value(key, value)
 
     def mapping(self, values: Mapping[str, Any]) -> dict[str, Any]:

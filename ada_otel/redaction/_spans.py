@@ -14,6 +14,7 @@ from opentelemetry.trace.status import Status
 from ada_otel._diagnostics import failed
 from ada_otel.pipeline.grouped import GroupedAttributes, SharedLinks
 from ada_otel.redaction import redactor
+from ada_otel.redaction._redactor import LONGEST_REMEMBERED
 
 #: Attributes that are made from bounded sets, or by Python itself.
 _SAFE = frozenset(
@@ -112,10 +113,14 @@ def _attributes(held: Any) -> None:
         values = held._dict
     elif kind is not dict and not isinstance(held, MutableMapping):
         return
+    repeated = redact.repeated
     for key in values.keys() - _SAFE:
         value = values[key]
-        if type(value) in _PLAIN:
+        if type(value) is str and len(value) <= LONGEST_REMEMBERED:
+            shown = repeated(key, value)  # as `value` does, without that call
+        elif type(value) in _PLAIN:
             continue
-        shown = redact.value(key, value)
+        else:
+            shown = redact.value(key, value)
         if shown is not value and shown != value:
             values[key] = shown

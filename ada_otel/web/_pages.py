@@ -5,8 +5,6 @@ Each request's path is looked up in one table. That is all that other requests s
 
 from __future__ import annotations
 
-import functools
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,8 +14,6 @@ from ada_otel.pipeline.fork import on_fork
 
 if TYPE_CHECKING:
     from flask import Flask
-
-_INSTALLED = "_ada_otel_pages"
 
 
 @dataclass(frozen=True)
@@ -64,13 +60,13 @@ class _Table:
                 failed("Starting at the first request", error)
 
 
-_table = _Table()
+table = _Table()
 
 
 def add(path: str, page: Page) -> None:
     """Answer GET and HEAD of ``path``, with or without a slash at its end, in each application."""
-    _table.pages[path] = page
-    _table.pages[f"{path}/"] = page
+    table.pages[path] = page
+    table.pages[f"{path}/"] = page
 
 
 def at_first_request(start: Callable[[], None]) -> None:
@@ -78,49 +74,32 @@ def at_first_request(start: Callable[[], None]) -> None:
 
     That is after any fork of a server, and a process that serves nothing has no thread for it.
     """
-    _table.at_first_request.append(start)
-    _table.waiting.append(start)
+    table.at_first_request.append(start)
+    table.waiting.append(start)
 
 
 def forget() -> None:
     """Take all pages away; for tests."""
-    _table.pages.clear()
-    _table.at_first_request.clear()
-    _table.waiting.clear()
+    table.pages.clear()
+    table.at_first_request.clear()
+    table.waiting.clear()
 
 
 def install() -> None:
-    """Put the pages in front of every Flask application of the process; a second time does nothing.
+    """Put the pages in front of every Flask application of the process; a second time does nothing."""
+    from ada_otel.web import _front  # it needs this module
 
-    ``Flask.__call__`` is what WSGI servers call, outside of all that wraps ``Flask.wsgi_app``: a page makes
-    no span, and it sees the address that the server saw. Without Flask there is nothing to do.
-    """
-    flask = sys.modules.get("flask.app")
-    if flask is None or getattr(flask.Flask, _INSTALLED, False):
-        return
-    original: Callable[..., Iterable[bytes]] = flask.Flask.__call__
-    pages, table = _table.pages, _table
-
-    @functools.wraps(original)
-    def call(app: Flask, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if table.waiting:
-            table.begin()
-        page = pages.get(environ.get("PATH_INFO", ""))
-        if page is None or _has_route(app, environ["PATH_INFO"]):
-            return original(app, environ, start_response)
-        return _respond(page, environ, start_response)
-
-    flask.Flask.__call__ = call
-    setattr(flask.Flask, _INSTALLED, True)
+    _front.install()
 
 
-def _has_route(app: Flask, path: str) -> bool:
+def has_route(app: Flask, path: str) -> bool:
     """Whether the application has this very path itself: its page wins. A catch-all does not."""
     wanted = path.rstrip("/")
     return any(rule.rule.rstrip("/") == wanted for rule in app.url_map.iter_rules())
 
 
-def _respond(page: Page, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+def answer_with(page: Page, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answer a request with a page (PEP 3333)."""
     method = environ.get("REQUEST_METHOD", "GET")
     if method not in {"GET", "HEAD"}:
         answer = Answer(b"", "text/plain", "405 Method Not Allowed", (("Allow", "GET, HEAD"),))

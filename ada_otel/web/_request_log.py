@@ -93,9 +93,16 @@ class RequestLog:
         if level is None:
             return
         try:
+            # As _wanted, without that call.
+            if not ((hub.wants(level) or _logger.handlers) and _logger.isEnabledFor(level)):
+                return
             status = request.status
-            if not self._wanted(level) or (
-                error is None and status is not None and status < "5" and not self._chosen()
+            if (
+                self._ratio < 1
+                and error is None
+                and status is not None
+                and status < "5"
+                and not self._chosen()
             ):
                 return
             get = request.environ.get

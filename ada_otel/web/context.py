@@ -94,13 +94,9 @@ class RequestContext:
             environ.get("HTTP_USER_AGENT"),
         )
 
-    def remember(self) -> None:
-        """Keep Flask's request context, for what is logged after Flask has forgotten it."""
-        self._flask_context = _flask_context(self.environ)
-
     def _find_session(self) -> dict[str, Any] | None:
         if self._session is None:
-            self._session = _open_session(self._flask_context or _flask_context(self.environ))
+            self._session = _open_session(self._flask_context or flask_context(self.environ))
         return self._session
 
     @property
@@ -158,7 +154,7 @@ def _request_id(environ: dict[str, Any]) -> str:
     return uuid.uuid4().hex
 
 
-def _flask_context(environ: dict[str, Any]) -> Any:
+def flask_context(environ: dict[str, Any]) -> Any:
     """Flask's context of this very request, while it is there."""
     context = _of_flask()._cv_request.get(None)
     return context if context is not None and context.request.environ is environ else None

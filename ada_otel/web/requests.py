@@ -1,8 +1,4 @@
-"""Request ids and the request log; see docs/requests.md.
-
-The hook is ``Flask.__call__``, what WSGI servers call: every application is reached, whenever it was made,
-with the fast path and without.
-"""
+"""Request ids and the request log; see docs/requests.md. What calls it is :mod:`ada_otel.web._front`."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ from opentelemetry import trace
 from ada_otel._diagnostics import failed
 from ada_otel.pipeline.tracing.span import put
 from ada_otel.web._request_log import RequestLog, Served
-from ada_otel.web.context import TRACED, RequestContext, _current
+from ada_otel.web.context import TRACED, RequestContext, _current, flask_context
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -40,24 +36,24 @@ class _Options:
     baggage = False
 
 
-_options = _Options()
+options = _Options()
 
 
 def start(settings: Settings) -> None:
     """Take up the settings, and hook into Flask if it is there."""
-    _options.on = settings.requests
-    _options.log = RequestLog(
+    options.on = settings.requests
+    options.log = RequestLog(
         _number(settings.request_log), _number(settings.request_log_started), settings.request_log_ratio
     )
-    _options.baggage = settings.request_id_baggage
-    if not _options.on:
+    options.baggage = settings.request_id_baggage
+    if not options.on:
         return
     _install()
 
 
 def attach(_app: Flask) -> None:
     """Hook into Flask, where it came after :func:`start`."""
-    if _options.on:
+    if options.on:
         _install()
 
 
@@ -72,7 +68,7 @@ def socket_event(event: str, namespace: str) -> Iterator[None]:
         event: The event's name, from a bounded set.
         namespace: Its namespace, likewise.
     """
-    if not _options.on:
+    if not options.on:
         yield
         return
     began, problem = perf_counter(), None
@@ -83,7 +79,7 @@ def socket_event(event: str, namespace: str) -> Iterator[None]:
         problem = error
         raise
     finally:
-        _options.log.event(event, namespace, perf_counter() - began, problem)
+        options.log.event(event, namespace, perf_counter() - began, problem)
         _current.reset(token)
 
 
@@ -107,36 +103,18 @@ def _number(level: str) -> int | None:
 
 def _install() -> None:
     flask = sys.modules.get("flask.app")
-    if flask is None or getattr(flask.Flask, _INSTALLED, False):
+    if flask is None:
         return
-    original: Callable[..., Iterable[bytes]] = flask.Flask.__call__
+    from ada_otel.web import _front  # it needs this module
 
-    @functools.wraps(original)
-    def call(app: Flask, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        outer = _current.get()
-        if not _options.on or (outer is not None and outer.environ is environ):
-            return original(app, environ, start_response)
-        request = Served(environ)
-        token = _current.set(request)
-        try:
-            body = original(app, environ, functools.partial(_respond, request, start_response))
-        except BaseException as error:
-            _options.log.completed(request, error)
-            raise
-        else:
-            if request.length is None and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
-                return _Body(body, request)
-            _options.log.completed(request)
-            return body
-        finally:
-            _current.reset(token)
-
-    flask.Flask.__call__ = call
+    _front.install()
+    if getattr(flask.Flask, _INSTALLED, False):
+        return
     setattr(flask.Flask, _INSTALLED, True)
     from flask import got_request_exception
 
     got_request_exception.connect(_raised)
-    if _options.baggage or _options.log.starts:
+    if options.baggage or options.log.starts:
         _install_beginning(flask.Flask)
 
 
@@ -156,7 +134,7 @@ def _install_beginning(kind: Any) -> None:
     kind.dispatch_request = dispatch_request
 
 
-class _Body:
+class Body:
     """A body of unknown length: the request is completed when it was sent or dropped."""
 
     def __init__(self, body: Iterable[bytes], request: Served) -> None:
@@ -194,12 +172,13 @@ class _Body:
     def _end(self, error: BaseException | None = None, *, aborted: bool = False) -> None:
         if self._open:
             self._open = False
-            _options.log.completed(self._request, error, aborted=aborted)
+            options.log.completed(self._request, error, aborted=aborted)
 
 
-def _respond(
+def respond(
     request: Served, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
 ) -> Any:
+    """Take up what a response says, and give it its request id; the ``start_response`` of PEP 3333."""
     try:
         request.status = status
         own = False
@@ -209,10 +188,19 @@ def _respond(
                 request.length = value
             elif size == 12 and name.lower() == "x-request-id":
                 own = True
-        _note_span(request)
+        environ = request.environ
+        traced = environ.get(TRACED)
+        if traced is None:
+            _note_span(request)
+        else:
+            request.span_context = context = traced.context
+            # Most often it is the trace's id, and in so many words.
+            if context[0] and "HTTP_X_REQUEST_ID" not in environ and "HTTP_TRACEPARENT" not in environ:
+                request._request_id = request._request_id or format(context[0], "032x")
+            put(traced.span, "request_id", request._request_id or request.request_id)
         if not own:
-            headers.append(("X-Request-ID", request.request_id))
-        request.remember()
+            headers.append(("X-Request-ID", request._request_id or request.request_id))
+        request._flask_context = flask_context(environ)
     except Exception as error:
         failed("Giving a response its request id", error)
     return start_response(status, headers, *rest)
@@ -224,7 +212,7 @@ def _raised(_app: Any, **_extra: Any) -> None:
     if isinstance(request, Served):
         try:
             _note_span(request)
-            request.remember()
+            request._flask_context = flask_context(request.environ)
         except Exception as error:
             failed("Noting the span of a request that failed", error)
 
@@ -245,8 +233,8 @@ def _begin() -> Any:
     if request is None:
         return None
     try:
-        _options.log.started(request)
-        if _options.baggage:
+        options.log.started(request)
+        if options.baggage:
             from opentelemetry import baggage
 
             return context_api.attach(baggage.set_baggage("request.id", request.request_id))

@@ -14,6 +14,7 @@ from opentelemetry.util.http import detect_synthetic_user_agent, normalize_user_
 from ada_otel.pipeline.grouped import Group, GroupedAttributes
 
 _CACHED_VALUES = 512
+_CLIENTS = 2048
 
 
 @lru_cache(_CACHED_VALUES)
@@ -37,17 +38,16 @@ def request_attributes(environ: dict[str, Any]) -> GroupedAttributes:
         environ: The WSGI environment (PEP 3333).
     """
     get = environ.get
-    groups = [
-        _server(
-            get("REQUEST_METHOD", ""),
-            get("wsgi.url_scheme"),
-            get("HTTP_HOST"),
-            get("SERVER_PORT"),
-            get("SERVER_PROTOCOL", ""),
-        )
-    ]
-    if agent := get("HTTP_USER_AGENT"):
-        groups.append(_agent(agent))
+    server = _server(
+        get("REQUEST_METHOD", ""),
+        get("wsgi.url_scheme"),
+        get("HTTP_HOST"),
+        get("SERVER_PORT"),
+        get("SERVER_PROTOCOL", ""),
+    )
+    address, remote_host = get("REMOTE_ADDR"), get("REMOTE_HOST")
+    if remote_host and remote_host != address:
+        address = remote_host
     found: dict[str, Any] = {}
     target = get("RAW_URI")
     if target if target is not None else get("REQUEST_URI"):
@@ -55,13 +55,8 @@ def request_attributes(environ: dict[str, Any]) -> GroupedAttributes:
             found["url.path"] = path
         if query := get("QUERY_STRING"):
             found["url.query"] = query
-    if address := get("REMOTE_ADDR"):
-        found["client.address"] = address
     _put_port(found, "client.port", get("REMOTE_PORT"))
-    remote_host = get("REMOTE_HOST")
-    if remote_host and remote_host != address:
-        found["client.address"] = remote_host
-    return GroupedAttributes(tuple(groups), found)
+    return GroupedAttributes((server, _client(address, get("HTTP_USER_AGENT"))), found)
 
 
 @lru_cache(_CACHED_VALUES)
@@ -79,11 +74,11 @@ def _server(raw_method: str, scheme: str | None, host: str | None, port: Any, pr
     return Group(tuple((key, value) for key, value in found.items() if value not in {None, ""}))
 
 
-@lru_cache(_CACHED_VALUES)
-def _agent(user_agent: Any) -> Group:
-    """What recurs in requests of one kind of client."""
+@lru_cache(_CLIENTS)
+def _client(address: str | None, user_agent: Any) -> Group:
+    """What recurs in requests of one client; most servers see their proxy's address."""
     agent = normalize_user_agent(user_agent)
-    found = {"user_agent.original": agent}
+    found = {"client.address": address, "user_agent.original": agent}
     if agent and (kind := detect_synthetic_user_agent(agent)):
         found["user_agent.synthetic.type"] = kind
     return Group(tuple((key, value) for key, value in found.items() if value not in {None, ""}))

@@ -156,12 +156,11 @@ class Middleware:
         token = attach(inner)
         active = self._active(method, scheme)
         active.add(1, None, None)
-        finish = partial(self._finish, request, environ, method, scheme, started, active)
         try:
             body = self.wsgi_app(environ, partial(self._respond, request, start_response))
         except BaseException as error:
             request.error = error
-            finish()
+            self._finish(request, environ, method, scheme, started, active)
             raise
         finally:
             detach(token)
@@ -169,8 +168,9 @@ class Middleware:
                 # An application called this one with its own environ, and is not done with it.
                 environ[TRACED] = outer
         if request.streamed and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
+            finish = partial(self._finish, request, environ, method, scheme, started, active)
             return StreamedBody(body, inner, request, finish)
-        finish()
+        self._finish(request, environ, method, scheme, started, active)
         return body
 
     def _extract(self, environ: dict[str, Any]) -> Context:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanLimits, _is_valid_link
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Link, SpanContext, SpanKind
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AnyValue, Attributes
 
@@ -298,4 +298,5 @@ def put(span: Any, key: str, value: str | int) -> None:
         if type(held) is GroupedAttributes and len(held.rest) < span._tracer.own_count:
             held.rest[key] = value
             return
-    span.set_attribute(key, value)
+    if type(span) is not NonRecordingSpan:
+        span.set_attribute(key, value)
