@@ -207,10 +207,8 @@ def attributes_encoder(tag: bytes) -> AttributesEncoder:
         if kind is BoundedAttributes:
             attributes = attributes._dict
         elif kind is GroupedAttributes:
-            rest = attributes.rest
-            values = rest.values()
             found = list(map(group, attributes.groups))
-            found += map(lookup, zip(rest, values, map(type, values), strict=True))
+            found += [lookup((key, value, type(value))) for key, value in attributes.rest.items()]
             return found
         elif kind is not dict:
             if not attributes:
