@@ -38,7 +38,9 @@ class OTLPSink:
     def heard(self) -> bool:
         """Whether anything takes what is written: without an exporter nothing does."""
         composite = getattr(
-            (_api._LOGGER_PROVIDER or get_logger_provider()), "_multi_log_record_processor", None
+            (getattr(_api, "_LOGGER_PROVIDER", None) or get_logger_provider()),
+            "_multi_log_record_processor",
+            None,
         )
         return composite is None or bool(composite._log_record_processors)
 
@@ -65,7 +67,7 @@ class OTLPSink:
             parts: The arguments of ``finish``.
             most: It makes no more attributes than this.
         """
-        provider: Any = _api._LOGGER_PROVIDER or get_logger_provider()
+        provider: Any = getattr(_api, "_LOGGER_PROVIDER", None) or get_logger_provider()
         if provider is not self._provider:
             self._provider, self._kinds = provider, {}
         key = (name, level, level_name)
@@ -97,7 +99,9 @@ class OTLPSink:
         logger = self._loggers.get(line.logger) or self._logger(line.logger)
         number, text = severity(line.level, line.level_name)
         observed = time.time_ns()
-        queue_plain: Any = getattr(_api._LOGGER_PROVIDER or get_logger_provider(), "queue_plain", None)
+        queue_plain: Any = getattr(
+            getattr(_api, "_LOGGER_PROVIDER", None) or get_logger_provider(), "queue_plain", None
+        )
         if queue_plain is not None and queue_plain(
             logger,
             line.span_context,
