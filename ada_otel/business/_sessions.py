@@ -8,6 +8,8 @@ loses nothing. No id is written anywhere.
 from __future__ import annotations
 
 import os
+import re
+import stat
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +19,7 @@ from ada_otel._diagnostics import report
 from ada_otel.business._folder import Folder
 from ada_otel.business._telemetry import count, record
 
+_OURS = re.compile(r"[0-9a-f]{32}").fullmatch
 #: The most sessions of a host that are tracked.
 MOST = 100_000
 #: A session is noted as active at most once in so many seconds by each process.
@@ -38,7 +41,7 @@ class Sessions:
         """
         self._folder = folder
         self._timeout = timeout
-        self._noted: dict[str, float] = {}
+        self._noted: dict[int, float] = {}
         self._open = 0
         self._counted_until = 0.0
 
@@ -56,12 +59,12 @@ class Sessions:
 
     def active(self, session: str) -> None:
         """Note that an open session is in use."""
-        now = monotonic()
-        if self._noted.get(session, -_NOTED) > now - _NOTED:
+        now, known = monotonic(), hash(session)  # no id is kept, however long it is
+        if self._noted.get(known, -_NOTED) > now - _NOTED:
             return
         if len(self._noted) >= _REMEMBERED:
             self._noted.clear()
-        self._noted[session] = now
+        self._noted[known] = now
         file = self._file(session)
         if file is not None:
             with suppress(FileNotFoundError):
@@ -73,7 +76,7 @@ class Sessions:
         Returns:
             Whether this call closed it, and its length in seconds where its start is known.
         """
-        self._noted.pop(session, None)
+        self._noted.pop(hash(session), None)
         file = self._file(session)
         if file is None:
             return True, None
@@ -96,6 +99,8 @@ class Sessions:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
+                    if status.st_size or not stat.S_ISREG(status.st_mode) or not _OURS(entry.name):
+                        continue  # of somebody else, who has a folder of that name there too
                     if max(status.st_atime, status.st_mtime) >= bound:
                         found += 1
                     else:

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ada_otel import _flock
 from ada_otel._diagnostics import contained
+from ada_otel.pipeline.fork import no_fork
 from ada_otel.web.metrics_page import _file
 from ada_otel.web.metrics_page._merge import Merged
 
@@ -194,17 +196,11 @@ def _runs(path: Path) -> bool:
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Hold the folder, against scrapes by other threads and workers."""
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= deadline:
-                    raise BusyError(f"{folder} is held by another process") from None
-                time.sleep(0.005)
-        yield
-    finally:
-        os.close(descriptor)
+    with no_fork():
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not _flock.take(descriptor, _PATIENCE):
+                raise BusyError(f"{folder} is held by another process")
+            yield
+        finally:
+            os.close(descriptor)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from ada_otel import business
-from ada_otel.business import _engagement, _sketch
+from ada_otel.business import _engagement, _sketch, _users
 from ada_otel.business._folder import Folder
 from ada_otel.business._sessions import Sessions
 from ada_otel.business._users import Users
-from tests.support.process import clean_environment
+from tests.support.process import clean_environment, run_program
 
 from .conftest import Telemetry
 
@@ -75,6 +77,23 @@ def test_workers_merge_by_file_and_a_damaged_file_is_replaced(tmp_path: Path) ->
     third.active("u1", now)
     third.share()
     assert third.counts(now)["1d"] == 1
+    first.share()
+    third.share()
+    assert abs(third.counts(now)["1d"] - 150) <= 5, "what the others know is in the new file, too"
+
+
+def test_a_worker_that_does_not_report_keeps_no_more_than_the_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = float(NOON)
+    monkeypatch.setattr(_users, "time", lambda: now)
+    worker = Users(Folder(str(tmp_path)))
+    for step in range(500):
+        now = NOON + 30.0 * step
+        worker.active(f"u{step}", now)
+        worker.share()
+    assert len(worker._slots) <= sum(window.slots + 2 for window in _users.WINDOWS)
+    assert worker.counts(now)["1h"] >= 120
 
 
 def test_session_of_one_worker_ends_in_another_exactly_once(tmp_path: Path) -> None:
@@ -88,6 +107,104 @@ def test_session_of_one_worker_ends_in_another_exactly_once(tmp_path: Path) -> N
     assert seconds is not None
     assert 0 <= seconds < 5
     assert first.end("a") == (False, None)
+
+
+def test_files_of_somebody_else_stay_and_are_no_sessions(tmp_path: Path) -> None:
+    sessions = Sessions(Folder(str(tmp_path)), 60)
+    assert sessions.start("a")
+    theirs = [tmp_path / "sessions" / name for name in ("notes.txt", "0" * 32, "1" * 32)]
+    theirs[0].write_text("")
+    theirs[1].write_text("a session of the app itself")
+    theirs[2].mkdir()
+    for path in theirs:
+        os.utime(path, (0, 0))
+    assert sessions.open() == 1
+    assert all(path.exists() for path in theirs)
+
+
+def test_a_folder_that_was_cleared_is_made_again(telemetry: Telemetry) -> None:
+    telemetry.start()
+    business.session_started(1, "first")
+    shutil.rmtree(telemetry.folder / "business")
+    business.session_started(2, "second")
+    business.session_ended("first")
+    points = telemetry.points()
+    assert points["ada.session.starts"] == {(): 2}
+    assert points["ada.sessions.active"] == {(): 1}
+    assert points["ada.users.active"][("1h",)] == 2
+    assert telemetry.warnings() == []
+
+
+FORKS = """
+import fcntl, os, sys, threading, time
+from pathlib import Path
+
+from ada_otel.business._folder import Folder
+from ada_otel.business._users import Users
+from ada_otel.web.health import _history_file
+from ada_otel.web.metrics_page import _folder
+
+here = Path.cwd()
+inside, go_on = threading.Event(), threading.Event()
+
+def wait(*_arguments):
+    inside.set()
+    go_on.wait(10)
+    return b"\\0" * 64
+
+users = Users(Folder(str(here)))
+users._exchange = wait
+ring = _history_file.FileRing(str(here / "history"))
+
+def scrape():
+    with _folder._held(here):
+        wait()
+
+for work, file in (
+    (users.share, "users.lock"),
+    (lambda: ring.change(0, wait), "history"),
+    (scrape, "lock"),
+):
+    inside.clear(), go_on.clear()
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(10)
+    threading.Timer(0.3, go_on.set).start()
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+    thread.join(10)
+    with open(file) as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            print("free")
+        except BlockingIOError:
+            print("held by the child")
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_child_that_is_forked_meanwhile_keeps_no_lock(tmp_path: Path) -> None:
+    done = run_program(FORKS, tmp_path)
+    assert done.stdout.split("\n") == ["free", "free", "free", ""], done.stderr
+
+
+def test_another_process_that_holds_the_lock_costs_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_users, "_PATIENCE", 0.05)
+    first, second = Users(Folder(str(tmp_path))), Users(Folder(str(tmp_path)))
+    first.active("u1")
+    with (tmp_path / "users.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        first.share()
+    second.share()
+    assert second.counts()["5m"] == 0
+    first.share()
+    second.share()
+    assert second.counts()["5m"] == 1
 
 
 def test_idle_session_expires_once_and_an_active_one_does_not(telemetry: Telemetry) -> None:
