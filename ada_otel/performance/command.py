@@ -68,7 +68,9 @@ def _ask(address: str, token: str) -> dict[str, Any]:
         raise ValueError("the address has to begin with http:// or https://")
     request = urllib.request.Request(address)  # noqa: S310  # checked above
     if token:
-        request.add_header("Authorization", f"Bearer {token}")
+        # As the bytes that the app has in its environment; http.client sends a character as one byte.
+        sent = token.encode("utf-8", "surrogateescape").decode("latin-1")
+        request.add_header("Authorization", f"Bearer {sent}")
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
         found = json.load(answer)
     if not isinstance(found, dict) or not isinstance(found.get("columns"), dict):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ada_otel import _flock
-from ada_otel._diagnostics import contained
+from ada_otel._diagnostics import contained, report
 from ada_otel.pipeline.fork import no_fork
 from ada_otel.web.metrics_page import _file
 from ada_otel.web.metrics_page._merge import Merged
@@ -40,16 +40,22 @@ def choose(setting: str) -> Path:
     """The folder, which is made if it is not there.
 
     Args:
-        setting: ``ADA_OTEL_METRICS_FOLDER``; without it, a folder in the temporary one, named after the
-            process that forks the workers: they find it whether telemetry starts before the fork or after.
+        setting: ``ADA_OTEL_METRICS_FOLDER``; without it, or where it cannot be used, a folder in the
+            temporary one, named after the process that forks the workers: they find it whether telemetry
+            starts before the fork or after.
 
     Raises:
         OSError: It cannot be made, or belongs to somebody else.
     """
     if setting:
-        folder = Path(setting)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        try:
+            return _given(Path(setting))
+        except OSError as error:
+            report(
+                "setting:ADA_OTEL_METRICS_FOLDER",
+                f"ADA_OTEL_METRICS_FOLDER is {setting!r}, which cannot be used ({error}); it should be a "
+                "folder that every worker may write. One in the temporary folder is used.",
+            )
     base = Path(tempfile.gettempdir()) / f"ada-otel-metrics-{os.getuid()}"
     base.mkdir(mode=0o700, exist_ok=True)
     found = base.lstat()
@@ -60,6 +66,12 @@ def choose(setting: str) -> Path:
         _clear(base)
     folder = base / f"{leader}-{_started(leader)}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _given(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     return folder
 
 
