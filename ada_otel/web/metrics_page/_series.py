@@ -93,7 +93,7 @@ def series_of(instrument: Any, attributes: Mapping[str, Any] | None) -> Series:
         instrument.name,
         kind,
         instrument.unit or "",
-        instrument.description or "",
+        encodable(instrument.description or ""),
         merge,
         tuple(sorted((str(key), _text(value)) for key, value in (attributes or {}).items())),
         tuple(float(bound) for bound in bounds),
@@ -103,4 +103,9 @@ def series_of(instrument: Any, attributes: Mapping[str, Any] | None) -> Series:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         value = json.dumps(value, default=str)
-    return str(value[:_LONGEST_VALUE])
+    return encodable(value[:_LONGEST_VALUE])
+
+
+def encodable(text: str) -> str:
+    """Text fit for UTF-8: half a surrogate pair would cost the whole page."""
+    return str(text) if text.isascii() else text.encode("utf-8", "replace").decode()
