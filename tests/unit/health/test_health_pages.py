@@ -313,9 +313,10 @@ def test_resources_over_a_threshold_degrade_and_never_more(start: Start) -> None
 
 
 def test_dependencies_over_the_network(start: Start, black_hole: int) -> None:
-    client = start(**FAST, DEPENDENCIES=f"mail=127.0.0.1:{black_hole},search=127.0.0.1:1")
+    none = f"search=127.0.0.1:1,odd=a..b:80,long={'x' * 70}:80"  # two names that cannot be looked up
+    client = start(**FAST, DEPENDENCIES=f"mail=127.0.0.1:{black_hole},{none}")
     until(lambda: checks(client).get("network", {}).get("status") == "degraded")
-    assert checks(client)["network"]["figures"]["failed"] == 1
+    assert checks(client)["network"]["figures"]["failed"] == 3
 
 
 def test_a_lost_collector_degrades_telemetry(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from ada_otel._diagnostics import forget_reports
 from ada_otel.web.metrics_page import _folder
+from ada_otel.web.metrics_page._file import WorkerFile, read
+from ada_otel.web.metrics_page._merge import Merged
 from ada_otel.web.metrics_page._render import encoder, render
 from tests.unit.metrics_page.test_shared_metrics import OPEN, Worker, parse_openmetrics
 
@@ -80,3 +83,30 @@ def test_a_value_that_cannot_be_added_up_leaves_nothing_half(
     assert worker.sample("shop_wait_seconds_count") == 1
     assert worker.sample("shop_wait_seconds_sum") == 0.5
     assert "shop.wait" in caplog.text
+
+
+def test_a_damaged_file_costs_what_is_damaged_and_no_more(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.meter.create_counter("shop.sales", "{sale}", "Sales.").add(3, {"till": "a"})
+    worker.meter.create_gauge("shop.level", "1", "Level.").set(0.5)
+    worker.meter.create_histogram("shop.wait", explicit_bucket_boundaries_advisory=[1, 2]).record(1.5)
+    own = worker.storage.file
+    assert own is not None
+    whole = own.path.read_bytes()
+    used = int.from_bytes(whole[:8], "little")
+    chance = random.Random(1)
+    other = tmp_path / "1-1-1.worker"
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 50))):
+            damaged[chance.randrange(used)] = chance.randrange(256)
+        other.write_bytes(damaged)
+        merged = Merged()
+        merged.add(read(other), alive=True)
+        merged.add(own.records(), alive=True)
+        page, _ = render(merged.items(), {}, "", "")
+        assert b"shop_sales_total{" in page
+        archive = WorkerFile(tmp_path, ".unfinished")
+        merged.write(archive)
+        archive.close()
+        archive.path.unlink()
