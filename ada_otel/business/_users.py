@@ -40,6 +40,8 @@ _KEY = 10
 _RECORD = _KEY + _sketch.SIZE
 #: Users whom this process has just counted, and need not count again in this slot.
 _REMEMBERED = 20_000
+#: Hashes that are kept for other hosts, at most.
+_MOST_FRESH = 50_000
 #: The most seconds that a collection waits for another process, which takes milliseconds.
 _PATIENCE = 1.0
 
@@ -79,12 +81,14 @@ class Users:
                 self._seen.clear()
                 self._seen_slot = slot
             self._seen.add(known)
-            if self.fresh is not None:
+            if self.fresh is not None and len(self.fresh) < _MOST_FRESH:
                 self.fresh.add(value)
             for number, window in enumerate(WINDOWS):
                 key = (number, when // window.slot)
                 registers = self._slots.get(key)
                 if registers is None:
+                    # Where metrics are not collected, nothing else takes the old ones away.
+                    self._slots = _current(self._slots, when)
                     registers = self._slots[key] = bytearray(_sketch.SIZE)
                 registers[index] = max(registers[index], rank)
 
@@ -94,10 +98,10 @@ class Users:
             found, self.fresh = self.fresh, set()
         return found or set()
 
-    def give_back(self, values: set[int], most: int = 50_000) -> None:
+    def give_back(self, values: set[int]) -> None:
         """Keep hashes that could not be taken on, as far as there is room."""
         with self._lock:
-            if self.fresh is not None and len(self.fresh) + len(values) <= most:
+            if self.fresh is not None and len(self.fresh) + len(values) <= _MOST_FRESH:
                 self.fresh |= values
 
     def share(self) -> None:

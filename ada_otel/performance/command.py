@@ -81,7 +81,7 @@ def _ask(address: str, token: str) -> dict[str, Any]:
         sent = token.encode("utf-8", "surrogateescape").decode("latin-1")
         request.add_header("Authorization", f"Bearer {sent}")
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-        found = json.load(answer)
+        found: dict[str, Any] = json.load(answer)
     if not _is_history(found):
         raise ValueError("it has no columns of numbers")
     return found

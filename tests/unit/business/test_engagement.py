@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ada_otel import business
-from ada_otel.business import _engagement, _sketch, _users
+from ada_otel.business import _engagement, _sessions, _sketch, _users
 from ada_otel.business._folder import Folder
 from ada_otel.business._sessions import Sessions
 from ada_otel.business._users import Users
@@ -120,6 +120,66 @@ def test_files_of_somebody_else_stay_and_are_no_sessions(tmp_path: Path) -> None
         os.utime(path, (0, 0))
     assert sessions.open() == 1
     assert all(path.exists() for path in theirs)
+
+
+def test_every_worker_keeps_to_the_most_sessions_of_a_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sessions, "MOST", 3)
+    monkeypatch.setattr(_sessions, "_COUNTED", 0.0)
+    reporter, other = Sessions(Folder(str(tmp_path)), 1800), Sessions(Folder(str(tmp_path)), 1800)
+    for number in range(3):
+        assert other.start(f"s{number}")
+    assert reporter.open() == 3
+    for number in range(3, 9):
+        assert other.start(f"s{number}"), "it counts as a start, and is not tracked"
+    assert reporter.open() == 3
+    other.end("s1")
+    assert reporter.open() == 2
+    other.start("s9")
+    assert reporter.open() == 3
+
+
+def test_sessions_expire_where_metrics_are_not_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sessions, "_COUNTED", 0.0)
+    sessions = Sessions(Folder(str(tmp_path)), 60)
+    for number in range(5):
+        sessions.start(f"s{number}")
+    for path in (*(tmp_path / "sessions").iterdir(), tmp_path / "sessions.count"):
+        os.utime(path, (0, 0))
+    sessions.start("new")
+    assert len(list((tmp_path / "sessions").iterdir())) == 1
+
+
+def test_a_session_in_use_does_not_expire_however_short_the_timeout_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = float(NOON)
+    monkeypatch.setattr(_sessions, "time", lambda: now)
+    monkeypatch.setattr(_sessions, "monotonic", lambda: now)
+    sessions = Sessions(Folder(str(tmp_path)), 8)
+    sessions.start("s")
+    os.utime(next((tmp_path / "sessions").iterdir()), (now, now))
+    for _ in range(30):
+        now += 1
+        sessions.active("s")
+    now += 1
+    assert sessions.open() == 1
+    now += 12
+    assert sessions.open() == 0
+
+
+def test_without_a_collection_memory_does_not_grow(tmp_path: Path) -> None:
+    users = Users(Folder(str(tmp_path)))
+    users.fresh = set()
+    for step in range(500):
+        users.active(f"u{step}", NOON + 30.0 * step)
+    assert len(users._slots) <= sum(window.slots + 2 for window in _users.WINDOWS)
+    for number in range(60_000):
+        users.active(f"v{number}", NOON + 30.0 * 500)
+    assert len(users.fresh) == 50_000
 
 
 def test_a_folder_that_was_cleared_is_made_again(telemetry: Telemetry) -> None:
