@@ -73,9 +73,9 @@ Every metric that ada-otel emits, under its OpenTelemetry name and, below it, as
 `_count` and `_sum`, or one native histogram with
 `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram`.
 
-On top of the labels shown here come those of the resource, where it has them: `service_name`, `service_namespace`,
-`service_instance_id`, `service_version`, `deployment_environment_name`, `host_name`. A metric has at most
-`ADA_OTEL_METRIC_CARDINALITY_LIMIT` attribute sets; past it, points go to the one set
+On top of the labels shown here come those of the resource, where it has them: `service_name`,
+`service_namespace`, `service_instance_id`, `service_version`, `deployment_environment_name`, `host_name`.
+A metric has at most `ADA_OTEL_METRIC_CARDINALITY_LIMIT` attribute sets; past it, points go to the one set
 `otel_metric_overflow="true"`.
 
 {groups}

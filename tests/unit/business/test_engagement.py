@@ -363,3 +363,19 @@ def test_forked_workers_are_counted_together_and_reported_once(tmp_path: Path) -
     assert children == [{}] * 4
     assert after["ada.sessions.active"] == [81]
     assert all(abs(count - 51) <= 3 for count in after["ada.users.active"])
+
+
+def test_services_and_environments_are_kept_apart_in_one_redis(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefixes = set()
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    for named in ("service.name=a", "service.name=b", "service.name=a,deployment.environment.name=test"):
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", named)
+        telemetry.start(ADA_OTEL_BUSINESS_REDIS_URL="redis://127.0.0.1:1/0")
+        engagement = _engagement._engagement
+        assert engagement is not None
+        assert engagement.hosts is not None
+        prefixes.add(engagement.hosts._prefix)
+        assert engagement.hosts._prefix.startswith("ada_otel:{")
+    assert len(prefixes) == 3
