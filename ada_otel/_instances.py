@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+#: An attribute of objects that are ours and not the app's: they are left out.
+OWN = "_ada_otel_own"
+
 
 def instances(kind: type) -> list[Any]:
     """The objects of a class written in Python, or of one derived from it, that the garbage collector knows.
@@ -23,4 +26,4 @@ def instances(kind: type) -> list[Any]:
         new.extend(set(derived) - kinds)
         kinds.update(derived)
     # type() and not isinstance(): a proxy's __class__ may run the app's code.
-    return [found for found in gc.get_referrers(*kinds) if type(found) in kinds]
+    return [found for found in gc.get_referrers(*kinds) if type(found) in kinds and not hasattr(found, OWN)]

@@ -62,6 +62,12 @@ class Sessions:
         except FileExistsError:
             self.active(session)
             return False
+        except OSError as error:
+            report(
+                "business-session-file",
+                f"sessions cannot be kept in {file.parent} ({error}): they are counted at their start alone. "
+                "Give the folder room, or set ADA_OTEL_BUSINESS_FOLDER to another one.",
+            )
         return True
 
     def active(self, session: str) -> None:

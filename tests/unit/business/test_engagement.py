@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -151,6 +152,21 @@ def test_sessions_expire_where_metrics_are_not_collected(
         os.utime(path, (0, 0))
     sessions.start("new")
     assert len(list((tmp_path / "sessions").iterdir())) == 1
+
+
+def test_a_start_counts_where_there_is_no_room(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    telemetry.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        business.session_started(1, "s")
+        business.session_started(2, "t")
+    assert telemetry.points()["ada.session.starts"] == {(): 2}
+    (warning,) = telemetry.warnings()
+    assert "No space left on device" in warning
+    assert "ADA_OTEL_BUSINESS_FOLDER" in warning
 
 
 def test_a_session_in_use_does_not_expire_however_short_the_timeout_is(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import redis
 import sqlalchemy
 from sqlalchemy.engine import Engine
 
 from ada_otel._instances import instances
+from ada_otel.business._folder import Folder
+from ada_otel.business._hosts import Hosts
+from ada_otel.business._users import Users
 from ada_otel.web.health._found import Found
 
 
@@ -60,3 +64,15 @@ def test_a_walk_leaves_tuples_alone_that_other_threads_make() -> None:
         over.set()
         thread.join()
     assert errors == []
+
+
+def test_the_redis_of_active_users_is_not_one_of_the_apps(tmp_path: Path) -> None:
+    users = Users(Folder(str(tmp_path)))
+    hosts = Hosts("redis://127.0.0.1:1/7", "shop", "host", users)
+    hosts.exchange()
+    assert hosts._client is not None
+    client = redis.Redis(port=1, db=6)
+    found = {pool.connection_kwargs.get("db") for pool in Found().pools()}
+    assert 6 in found
+    assert 7 not in found
+    client.close()
