@@ -57,10 +57,11 @@ other one has [that of the SDK](https://opentelemetry.io/docs/specs/otel/configu
 
 {otel}
 
-Only a value with which the SDK could not start is replaced, with a warning: a protocol other than
+Only a value with which the SDK could do nothing is replaced, with a warning: a protocol other than
 `http/protobuf` and `grpc`, an endpoint that is no `http://` or `https://` address, the name of an exporter,
-propagator or id generator that is not installed, an exemplar filter that there is not, a limit of attributes,
-events or links that is no whole number, and an export interval of metrics that is no number above 0.
+sampler, propagator or id generator that is not installed, an exemplar filter that there is not, a share of
+traces that is none from 0 to 1, a limit of attributes, events or links that is no whole number, and an
+interval or time limit for the export of metrics that is no number above 0.
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 
 from ada_otel._diagnostics import report
 from ada_otel.settings._parsers import without_password
@@ -31,7 +31,11 @@ def apply_defaults(environ: MutableMapping[str, str] | None = None) -> None:
     _mend(target, "OTEL_METRICS_EXEMPLAR_FILTER", ("trace_based", "always_on", "always_off"), "trace_based")
     for name in _LIMITS:
         _mend_limit(target, name)
-    _mend_interval(target, "OTEL_METRIC_EXPORT_INTERVAL")
+    _mend_names(target, "OTEL_TRACES_SAMPLER", "opentelemetry_traces_sampler", _SAMPLERS)
+    if target["OTEL_TRACES_SAMPLER"].strip().endswith("traceidratio"):
+        _mend_number(target, "OTEL_TRACES_SAMPLER_ARG", lambda value: 0 <= value <= 1, "a share from 0 to 1")
+    for name in ("OTEL_METRIC_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_TIMEOUT"):
+        _mend_number(target, name, lambda value: value > 0, "a number of milliseconds above 0")
 
 
 _OTEL_DEFAULTS = {
@@ -71,6 +75,12 @@ _LIMITS = (
     "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
     "OTEL_SPAN_EVENT_COUNT_LIMIT",
     "OTEL_SPAN_LINK_COUNT_LIMIT",
+)
+
+_SAMPLERS = tuple(
+    f"{parent}{name}"
+    for parent in ("", "parentbased_")
+    for name in ("always_on", "always_off", "traceidratio")
 )
 
 #: What holds where none of the names in a list is usable, and ada-otel has no default of its own.
@@ -113,23 +123,32 @@ def _mend_limit(target: MutableMapping[str, str], name: str) -> None:
     if value and not (value.isascii() and value.isdigit()):
         report(
             f"setting:{name}",
-            f"{name} is {value!r}, which is not a whole number from 0; the SDK's default is used.",
+            f"{name} is {value!r}, which is not a whole number from 0; the default of the SDK is used.",
         )
         del target[name]
 
 
-def _mend_interval(target: MutableMapping[str, str], name: str) -> None:
+def _mend_number(
+    target: MutableMapping[str, str], name: str, right: Callable[[float], bool], wanted: str
+) -> None:
+    text = target.get(name, "").strip()
+    if not text:
+        return
     try:
-        usable = float(target[name]) > 0
+        usable = right(float(text))
     except ValueError:
         usable = False
-    if not usable:
-        report(
-            f"setting:{name}",
-            f"{name} is {target[name]!r}, which is not a number of milliseconds above 0; "
-            f"the default {_OTEL_DEFAULTS[name]} is used.",
-        )
-        target[name] = _OTEL_DEFAULTS[name]
+    if usable:
+        return
+    default = _OTEL_DEFAULTS.get(name)
+    report(
+        f"setting:{name}",
+        f"{name} is {text!r}, which is not {wanted}; {default or 'the default of the SDK'} is used.",
+    )
+    if default is None:
+        del target[name]
+    else:
+        target[name] = default
 
 
 def _mend_endpoint(target: MutableMapping[str, str], name: str) -> None:

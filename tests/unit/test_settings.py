@@ -130,6 +130,8 @@ def test_no_password_is_in_a_warning(caplog: pytest.LogCaptureFixture) -> None:
         ("OTEL_METRICS_EXEMPLAR_FILTER", "nope", "trace_based"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "-5", "15000"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "15000"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "nan", None),
+        ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_always_on"),
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "-1", None),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", None),
         ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "1e3", None),
@@ -144,6 +146,20 @@ def test_what_the_sdk_could_not_start_with_is_replaced(
     (said,) = caplog.messages
     assert said.startswith(f"{name} ")
     assert repr(bad.rsplit(",", maxsplit=1)[-1]) in said
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
+@pytest.mark.parametrize(("share", "left"), [("2", None), ("half", None), ("nan", None), ("0.25", "0.25")])
+def test_the_share_of_traces_is_one(
+    sampler: str, share: str, left: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share}
+    settings.apply_defaults(environ)
+    assert (environ["OTEL_TRACES_SAMPLER"], environ.get("OTEL_TRACES_SAMPLER_ARG")) == (sampler, left)
+    assert len(caplog.messages) == (left is None)
+    other = {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_TRACES_SAMPLER_ARG": "any"}
+    settings.apply_defaults(other)
+    assert other["OTEL_TRACES_SAMPLER_ARG"] == "any", "a sampler of somebody else may take what it likes"
 
 
 def test_what_the_sdk_takes_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
