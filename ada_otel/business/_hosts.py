@@ -107,9 +107,11 @@ class Hosts:
             self._found = (monotonic(), counts, _sum(answers[-1], now))
         except Exception as error:
             self._users.give_back(fresh)
+            missing = isinstance(error, ImportError)
+            why = "the package redis is not installed" if missing else "Redis did not answer"
             report(
                 "business-redis",
-                f"active users and sessions are not counted over several hosts, as Redis did not answer "
+                f"active users and sessions are not counted over several hosts, as {why} "
                 f"({type(error).__name__}); each host counts its own. See ADA_OTEL_BUSINESS_REDIS_URL.",
                 exc=error,
             )
