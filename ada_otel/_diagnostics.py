@@ -31,6 +31,22 @@ def report(
         logger.debug("the error behind it:", exc_info=exc)
 
 
+def text_of(value: object, most: int = 500) -> str:
+    """``str(value)``, cut, also where the object is one whose ``__str__`` raises."""
+    try:
+        return str(value)[:most]
+    except Exception:
+        return f"<{type(value).__name__} without a text>"
+
+
+def repr_of(value: object, most: int = 80) -> str:
+    """``repr(value)``, likewise."""
+    try:
+        return repr(value)[:most]
+    except Exception:
+        return f"<{type(value).__name__} without a text>"
+
+
 def raising() -> bool:
     """Whether errors inside telemetry go on to the caller: only in ada-otel's own tests."""
     return os.environ.get("ADA_OTEL_RAISE", "").strip().lower() in {"1", "true", "yes", "on"}
@@ -47,7 +63,7 @@ def failed(what: str, error: Exception) -> None:
         raise error
     report(
         f"contained:{what}:{type(error).__name__}",
-        f"{what} failed: {type(error).__name__}: {error}. The app goes on, with less telemetry.",
+        f"{what} failed: {type(error).__name__}: {text_of(error)}. The app goes on, with less telemetry.",
         exc=error,
     )
 

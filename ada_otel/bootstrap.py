@@ -64,6 +64,10 @@ def setup(app: Flask | None = None) -> None:
 
                 instrument.instrument_app(app)
                 _attach_parts(app)
+        else:
+            serve_health_alone()
+            if app is not None:
+                _attach_parts(app)
 
 
 def disabled() -> bool:
@@ -127,6 +131,14 @@ def instrument_libraries(*, include_stock: bool) -> None:
         for name in _PARTS:
             with contained(f"Starting {name}"):
                 importlib.import_module(name).start(current_settings())
+
+
+def serve_health_alone() -> None:
+    """Serve the health pages of a process whose SDK could not be started: probes must not end it for that."""
+    with contained("Starting ada_otel.web"):
+        from ada_otel import web
+
+        web.start_health(current_settings())
 
 
 def _attach_parts(app: Flask) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.metrics import Meter, get_meter
 
 from ada_otel import catalogue
-from ada_otel._diagnostics import failed, report
+from ada_otel._diagnostics import failed, report, repr_of
 from ada_otel.pipeline.metrics import BoundCounter, bind
 
 __all__ = ["Lookups", "record_lookup"]
@@ -58,7 +58,7 @@ def record_lookup(cache: str, *, hit: bool, count: int = 1) -> None:
             report(
                 "cache-name",
                 f"record_lookup() takes the name of a cache, of 1 to {_LONGEST_NAME} characters, "
-                f"not {cache!r:.80}. The lookup is not counted.",
+                f"not {repr_of(cache)}. The lookup is not counted.",
             )
             return
         if cache not in _names:

@@ -75,6 +75,8 @@ def post_instrument() -> None:
     _show_to_loader()
     if bootstrap.configured():
         bootstrap.instrument_libraries(include_stock=False)
+    elif bootstrap.attempted():
+        bootstrap.serve_health_alone()
 
 
 _users_disabled: list[str | None] = []

@@ -57,9 +57,11 @@ other one has [that of the SDK](https://opentelemetry.io/docs/specs/otel/configu
 
 {otel}
 
-Only a value with which the SDK could not start is replaced, with a warning: a protocol other than
-`http/protobuf` and `grpc`, an endpoint that is no `http://` or `https://` address, and the name of an
-exporter that is not installed.
+Only a value with which the SDK could do nothing is replaced, with a warning: a protocol other than
+`http/protobuf` and `grpc`, an endpoint that is no `http://` or `https://` address, the name of an exporter,
+sampler, propagator or id generator that is not installed, an exemplar filter that there is not, a share of
+traces that is none from 0 to 1, a limit of attributes, events or links that is no whole number, and an
+interval or time limit for the export of metrics that is no number above 0.
 """
 
 
@@ -72,9 +74,9 @@ Every metric that ada-otel emits, under its OpenTelemetry name and, below it, as
 `_count` and `_sum`, or one native histogram with
 `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram`.
 
-On top of the labels shown here come those of the resource: `service_name`, `service_instance_id`,
-`service_version`, `deployment_environment_name`, `host_name`. A metric has at most
-`ADA_OTEL_METRIC_CARDINALITY_LIMIT` attribute sets; past it, points go to the one set
+On top of the labels shown here come those of the resource, where it has them: `service_name`,
+`service_namespace`, `service_instance_id`, `service_version`, `deployment_environment_name`, `host_name`.
+A metric has at most `ADA_OTEL_METRIC_CARDINALITY_LIMIT` attribute sets; past it, points go to the one set
 `otel_metric_overflow="true"`.
 
 {groups}

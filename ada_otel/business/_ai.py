@@ -122,6 +122,14 @@ class AiOperation(Operation):
         if token is None or self._started is None:
             return
         seconds = perf_counter() - self._started
+        try:
+            self._record(seconds, error)
+        finally:
+            # Whatever became of that, the app goes on without this span.
+            context_api.detach(token)
+            self._span.end()
+
+    def _record(self, seconds: float, error: BaseException | None) -> None:
         span, attributes = self._span, self._attributes
         if error is not None and not isinstance(error, GeneratorExit):
             self._error = type(error).__qualname__[: _check.LONGEST]
@@ -134,8 +142,6 @@ class AiOperation(Operation):
             ended["error.type"] = self._error
             span.set_attribute("error.type", self._error)
             span.set_status(Status(StatusCode.ERROR, self._error))
-            if error is not None:
-                span.record_exception(error)
         # Measured with its own span current, which the exemplars then name.
         record("gen_ai.client.operation.duration", seconds, ended)
         ended["ada.outcome"] = "success" if self._error is None else "failure"
@@ -144,10 +150,11 @@ class AiOperation(Operation):
             record("gen_ai.client.token.usage", number, {**attributes, "gen_ai.token.type": which})
         for code, money in self._costs.items():
             count("ada.cost", {"ada.currency": code, "ada.cost.kind": "ai"}, money)
-        context_api.detach(token)
-        span.end()
+        if self._error is not None and error is not None:
+            span.record_exception(error)  # last: it calls code of the app's own class
 
 
+@_check.otherwise(lambda: AiOperation(None, "chat", None))
 def ai_operation(model: str, kind: str = "chat", provider: str | None = None) -> AiOperation:
     """Trace and count one AI operation; used with ``with``, or as a decorator.
 
@@ -160,4 +167,7 @@ def ai_operation(model: str, kind: str = "chat", provider: str | None = None) ->
             name of your own.
         provider: Who runs the model, for instance ``openai``, ``anthropic`` or ``aws.bedrock``.
     """
+    given: Any = model
+    if _check.decorated("ai_operation", "model", given, "Its calls are counted under 'unknown'."):
+        return AiOperation(_UNNAMED, kind, provider)(given)  # type: ignore[return-value]  # decorated
     return AiOperation(model, kind, provider)

@@ -47,7 +47,7 @@ def alert(severity: Severity, message: str, details: Mapping[str, Any] | None = 
     if isinstance(details, Mapping):
         given: list[tuple[Any, Any]] | None
         try:
-            given = list(islice(details.items(), 1000))
+            given = [(key, value) for key, value in islice(details.items(), 1000)]
         except Exception:  # a mapping of the app's own that does not work
             given = None
         if given is not None:

@@ -6,18 +6,20 @@ code of the value's own class other than number conversion.
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable
 from decimal import Decimal
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from ada_otel._diagnostics import failed, report
 from ada_otel.business._currencies import CODES, OTHER
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Longest label value, in characters.
 LONGEST = 120
@@ -39,6 +41,33 @@ def safely(function: Callable[P, None]) -> Callable[P, None]:
             failed(f"business.{name}()", error)
 
     return guarded
+
+
+def otherwise(instead: Callable[[], Any]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """As :func:`safely`, for a function that gives something: what ``instead`` makes takes its place."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        name = function.__qualname__
+
+        @wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                failed(f"business.{name}()", error)
+                return instead()  # type: ignore[no-any-return]  # the caller's to see to
+
+        return guarded
+
+    return decorate
+
+
+def decorated(function: str, argument: str, value: object, then: str) -> bool:
+    """Whether a decorator was used without its brackets, so that it got the app's function; said once."""
+    if not inspect.isfunction(value):
+        return False
+    wrong(function, argument, value, f"text; write @business.{function}(...), with brackets", then=then)
+    return True
 
 
 def wrong(function: str, argument: str, value: object, wanted: str, *, then: str = _DROPPED) -> None:

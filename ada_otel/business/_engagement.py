@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +13,7 @@ from ada_otel.business._hosts import Hosts
 from ada_otel.business._sessions import Sessions
 from ada_otel.business._telemetry import count, record, telemetry
 from ada_otel.business._users import Users
+from ada_otel.resource import service_key
 
 if TYPE_CHECKING:
     from ada_otel.observers._group import Reading
@@ -34,8 +34,7 @@ class Engagement:
         self._lock: object = None
         self.hosts: Hosts | None = None
         if settings.business_redis_url:
-            service = os.environ.get("OTEL_SERVICE_NAME", "unknown_service")
-            self.hosts = Hosts(settings.business_redis_url, service, platform.node(), self.users)
+            self.hosts = Hosts(settings.business_redis_url, service_key(), platform.node(), self.users)
 
     def register(self) -> None:
         """Make the gauges."""

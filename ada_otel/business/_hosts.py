@@ -11,6 +11,7 @@ from time import monotonic, time
 from typing import Any
 
 from ada_otel._diagnostics import report
+from ada_otel._instances import OWN
 from ada_otel.business._users import WINDOWS, Users
 from ada_otel.pipeline import threads
 from ada_otel.pipeline.fork import on_fork
@@ -83,6 +84,8 @@ class Hosts:
                 import redis
 
                 self._client = redis.Redis.from_url(self._url, socket_timeout=2, socket_connect_timeout=2)
+                # The app's health does not depend on it.
+                setattr(self._client.connection_pool, OWN, True)
             now = time()
             pipeline = self._client.pipeline(transaction=False)
             if fresh:
@@ -104,9 +107,11 @@ class Hosts:
             self._found = (monotonic(), counts, _sum(answers[-1], now))
         except Exception as error:
             self._users.give_back(fresh)
+            missing = isinstance(error, ImportError)
+            why = "the package redis is not installed" if missing else "Redis did not answer"
             report(
                 "business-redis",
-                f"active users and sessions are not counted over several hosts, as Redis did not answer "
+                f"active users and sessions are not counted over several hosts, as {why} "
                 f"({type(error).__name__}); each host counts its own. See ADA_OTEL_BUSINESS_REDIS_URL.",
                 exc=error,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,8 +27,11 @@ def details(values: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Any], bool]:
     for key, value in values:
         if len(taken) == _DETAILS or not isinstance(key, str) or not key:
             left_out = True
-        elif value is None or type(value) in {bool, float}:
+        elif value is None or type(value) is bool:
             taken[_name(key)] = value
+        elif type(value) is float:
+            # As in log lines: JSON has no NaN, and the search server would refuse the whole record.
+            taken[_name(key)] = value if math.isfinite(value) else str(value)
         elif type(value) is int:
             taken[_name(key)] = value if abs(value) < 2**63 else "too large"
         elif isinstance(value, str):

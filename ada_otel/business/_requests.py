@@ -70,9 +70,11 @@ def _parsed(request: Any, started: float) -> None:
         return
     import flask
 
-    # A field that was left empty comes as a file without a name.
+    # One field may have several files; one that was left empty comes as a file without a name.
     found = [
-        (media_type(sent.mimetype or ""), _size(sent.stream)) for sent in files.values() if sent.filename
+        (media_type(sent.mimetype or ""), _size(sent.stream))
+        for _, sent in files.items(multi=True)
+        if sent.filename
     ]
     if found and flask.has_request_context():
 

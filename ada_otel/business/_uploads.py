@@ -90,6 +90,7 @@ class Upload(Operation):
             self._error = type(error).__qualname__[: _check.LONGEST]
         _tell("upload", self._media, self._size, seconds, self._error)
 
+    @_check.safely
     def file(self, media_type: str | None = None, size: int | None = None) -> None:
         """Say what is known of the file only now.
 
@@ -112,6 +113,7 @@ class Upload(Operation):
         self._error = _check.failure("upload.fail", "reason", reason)
 
 
+@_check.otherwise(lambda: Upload(None, None))
 def upload(media_type: str | None = None, size: int | None = None) -> Upload:
     """Count and time one upload; used with ``with``, or as a decorator.
 
@@ -121,6 +123,9 @@ def upload(media_type: str | None = None, size: int | None = None) -> Upload:
         media_type: Of the file. Counted as one of the 30 most usual, else by its top level.
         size: In bytes.
     """
+    given: Any = media_type
+    if _check.decorated("upload", "media_type", given, "Its calls are counted under 'unknown'."):
+        return Upload(None, None)(given)  # type: ignore[return-value]  # the function, decorated
     return Upload(media_type, size)
 
 

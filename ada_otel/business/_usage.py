@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from ada_otel.business import _check
 from ada_otel.business._telemetry import count, note
@@ -27,8 +27,16 @@ def feature_used(name: str) -> None:
         note(attributes)
 
 
+def _as_it_is(function: Any) -> Any:
+    return function
+
+
+@_check.otherwise(lambda: _as_it_is)
 def feature(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function, so that each call counts as one use of the feature ``name``."""
+    given: Any = name
+    if _check.decorated("feature", "name", given, "Its calls are not counted."):
+        return given  # type: ignore[no-any-return]  # the app's function, as it is
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)

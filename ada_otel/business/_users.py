@@ -13,14 +13,10 @@ from pathlib import Path
 from time import time
 from typing import NamedTuple, TypeVar
 
+from ada_otel import _flock
 from ada_otel.business import _sketch
 from ada_otel.business._folder import Folder
-from ada_otel.pipeline.fork import on_fork
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from ada_otel.pipeline.fork import no_fork, on_fork
 
 
 class Window(NamedTuple):
@@ -44,6 +40,10 @@ _KEY = 10
 _RECORD = _KEY + _sketch.SIZE
 #: Users whom this process has just counted, and need not count again in this slot.
 _REMEMBERED = 20_000
+#: Hashes that are kept for other hosts, at most.
+_MOST_FRESH = 50_000
+#: The most seconds that a collection waits for another process, which takes milliseconds.
+_PATIENCE = 1.0
 
 
 class Users:
@@ -52,8 +52,7 @@ class Users:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._slots: dict[Slot, bytearray] = {}
-        self._changed: set[Slot] = set()
-        self._seen: set[str] = set()
+        self._seen: set[int] = set()
         self._seen_slot = 0
         self.fresh: set[int] | None = None
         """Hashes for whoever takes them on to other hosts; ``None`` when nobody does."""
@@ -72,7 +71,8 @@ class Users:
         """
         when = int(time() if now is None else now)
         slot = when // WINDOWS[0].slot
-        if slot == self._seen_slot and user in self._seen:
+        known = hash(user)  # no id is kept, however long it is
+        if slot == self._seen_slot and known in self._seen:
             return
         value = _sketch.hashed(user)
         index, rank = _sketch.place(value)
@@ -80,17 +80,17 @@ class Users:
             if slot != self._seen_slot or len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
                 self._seen_slot = slot
-            self._seen.add(user)
-            if self.fresh is not None:
+            self._seen.add(known)
+            if self.fresh is not None and len(self.fresh) < _MOST_FRESH:
                 self.fresh.add(value)
             for number, window in enumerate(WINDOWS):
                 key = (number, when // window.slot)
                 registers = self._slots.get(key)
                 if registers is None:
+                    # Where metrics are not collected, nothing else takes the old ones away.
+                    self._slots = _current(self._slots, when)
                     registers = self._slots[key] = bytearray(_sketch.SIZE)
-                if registers[index] < rank:
-                    registers[index] = rank
-                    self._changed.add(key)
+                registers[index] = max(registers[index], rank)
 
     def take_fresh(self) -> set[int]:
         """The hashes since the last call."""
@@ -98,41 +98,38 @@ class Users:
             found, self.fresh = self.fresh, set()
         return found or set()
 
-    def give_back(self, values: set[int], most: int = 50_000) -> None:
+    def give_back(self, values: set[int]) -> None:
         """Keep hashes that could not be taken on, as far as there is room."""
         with self._lock:
-            if self.fresh is not None and len(self.fresh) + len(values) <= most:
+            if self.fresh is not None and len(self.fresh) + len(values) <= _MOST_FRESH:
                 self.fresh |= values
 
     def share(self) -> None:
         """Add to the file what is new here, and take from it what the others have added."""
         folder = self._folder.path()
-        if folder is None or fcntl is None:
+        if folder is None or not _flock.AVAILABLE:
             return
-        descriptor = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._exchange(folder / "users.sketch")
-        finally:
-            os.close(descriptor)
+        with no_fork():
+            descriptor = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                # Where another process does not let go of it, all of it is done at the next collection.
+                if _flock.take(descriptor, _PATIENCE):
+                    self._exchange(folder / "users.sketch")
+            finally:
+                os.close(descriptor)
 
     def _exchange(self, file: Path) -> None:
         theirs = _read(file)
         with self._lock:
-            changed, self._changed = self._changed, set()
-            ours = {key: bytes(registers) for key, registers in self._slots.items()}
-        try:
-            if changed:
-                for key in changed & ours.keys():
-                    known = theirs.get(key)
-                    theirs[key] = ours[key] if known is None else bytes(_sketch.merged((known, ours[key])))
-                _write(file, _current(theirs, time()))
-        except BaseException:
-            with self._lock:
-                self._changed |= changed
-            raise
+            # Here, too: only the one worker that reports for the host asks for the counts.
+            self._slots = _current(self._slots, time())
+            ours = {key: bytes(held) for key, held in self._slots.items()}
+        both = {**theirs, **{key: _union(held, theirs.get(key)) for key, held in ours.items()}}
+        # By comparison, so that all of it is there again after the file was deleted or damaged.
+        if both != theirs:
+            _write(file, _current(both, time()))
         with self._lock:
-            for key, registers in theirs.items():
+            for key, registers in both.items():
                 mine = self._slots.get(key)
                 if mine is None:
                     self._slots[key] = bytearray(registers)
@@ -153,6 +150,10 @@ class Users:
             window.name: _sketch.estimate(_sketch.merged(held[key] for key in held if key[0] == number))
             for number, window in enumerate(WINDOWS)
         }
+
+
+def _union(one: bytes, other: bytes | None) -> bytes:
+    return one if other is None or other == one else bytes(_sketch.merged((one, other)))
 
 
 def _current(slots: dict[Slot, Registers], now: float) -> dict[Slot, Registers]:

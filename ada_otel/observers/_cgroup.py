@@ -6,6 +6,7 @@ so that there the host's own figures are used.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,23 +34,28 @@ class Memory:
 class Limits:
     """The limits that hold for this process."""
 
-    def __init__(self, root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> None:
+    def __init__(
+        self, root: Path = _ROOT, membership: Path = _MEMBERSHIP, physical: float | None = None
+    ) -> None:
         """Find the groups with the tightest limits; they are not looked for again.
 
         Args:
             root: Where version 2 is mounted.
             membership: Names the group of the process.
+            physical: All memory of the machine, in bytes; None for what the system says.
         """
+        if physical is None:
+            physical = _physical_memory()
         #: CPUs that may be used, 1.5 for instance; ``None`` without a limit.
         self.cpus: float | None = None
         self._cpu_group: Path | None = None
         self._memory_group: Path | None = None
-        least = None
+        least = physical  # what is not less than that is no limit
         for group in _groups(root, membership):
             cpus, memory = _cpus(group), _number(group / "memory.max")
             if cpus is not None and (self.cpus is None or cpus < self.cpus):
                 self.cpus, self._cpu_group = cpus, group
-            if memory is not None and (least is None or memory < least):
+            if memory is not None and memory < least:
                 least, self._memory_group = memory, group
 
     def cpu_seconds(self) -> float | None:
@@ -92,9 +98,16 @@ def _groups(root: Path, membership: Path) -> Iterator[Path]:
 
 def _cpus(group: Path) -> float | None:
     quota, _, period = _text(group / "cpu.max").strip().partition(" ")
-    if not quota.isdigit() or not period.isdigit() or int(period) == 0:
+    if not quota.isdigit() or not period.isdigit() or not int(quota) or not int(period):
         return None  # "max", or no such file
     return int(quota) / int(period)
+
+
+def _physical_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):  # no such names here
+        return math.inf
 
 
 def _number(path: Path) -> int | None:

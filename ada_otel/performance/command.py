@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
+import math
 import os
 import sys
 import urllib.error
@@ -36,9 +38,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the bearer token (default: ADA_OTEL_HEALTH_TOKEN)",
     )
     parser.add_argument(
-        "--hours", type=float, default=24.0, help="how far to look back (default: %(default)s)"
+        "--hours", type=_hours, default=24.0, help="how far to look back (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="the answer as it is, for other programs")
+
+
+def _hours(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError("no length of time")
+    return value
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     except urllib.error.HTTPError as error:
         hint = "; give --token or set ADA_OTEL_HEALTH_TOKEN" if error.code == 401 else ""
         return _failed(f"{address} answers {error.code}{hint}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return _failed(f"{address} does not answer with a history: {error}")
     _keep_last(found, options.hours)
     if options.json:
@@ -68,12 +77,28 @@ def _ask(address: str, token: str) -> dict[str, Any]:
         raise ValueError("the address has to begin with http:// or https://")
     request = urllib.request.Request(address)  # noqa: S310  # checked above
     if token:
-        request.add_header("Authorization", f"Bearer {token}")
+        # As the bytes that the app has in its environment; http.client sends a character as one byte.
+        sent = token.encode("utf-8", "surrogateescape").decode("latin-1")
+        request.add_header("Authorization", f"Bearer {sent}")
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-        found = json.load(answer)
-    if not isinstance(found, dict) or not isinstance(found.get("columns"), dict):
-        raise ValueError("it has no columns")  # noqa: TRY004  # of the answer, not of an argument
+        found: dict[str, Any] = json.load(answer)
+    if not _is_history(found):
+        raise ValueError("it has no columns of numbers")
     return found
+
+
+def _is_history(found: Any) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("interval_s"), (int, float)):
+        return False
+    columns = found.get("columns")
+    if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):
+        return False
+    values = [value for column in columns.values() for value in column if value is not None]
+    return (
+        "time" in columns
+        and None not in columns["time"]
+        and all(isinstance(value, (int, float)) for value in values)
+    )
 
 
 def _keep_last(found: dict[str, Any], hours: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from ada_otel._diagnostics import report
 from ada_otel.settings._otel_variables import apply_defaults
+from ada_otel.settings._parsers import without_password
 from ada_otel.settings._table import Setting, Settings
 
 __all__ = ["Setting", "Settings", "apply_defaults", "load", "rows"]
@@ -41,6 +42,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         except ValueError as wanted:
             report(
                 f"setting:{row.env}",
-                f"{row.env} is {text!r}, which is not {wanted}; the default {row.default!r} is used.",
+                f"{row.env} is {without_password(text)!r}, which is not {wanted}; "
+                f"the default {row.default!r} is used.",
             )
     return Settings(**values)

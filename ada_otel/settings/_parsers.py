@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+#: A name or an address; not the beginning of a URL.
+_HOST = re.compile(r"[^\s/@?#\[\]]+")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def without_password(text: str) -> str:
+    """A value as it may be shown: an address without the user and password that it may name."""
+    return re.sub(r"[^/@\s]+@", "***@", text)
 
 
 def boolean(text: str) -> bool:
@@ -93,9 +101,12 @@ def endpoints(text: str) -> tuple[tuple[str, str, int], ...]:
         name, _, address = part.partition("=")
         host, _, port = address.strip().rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not name.strip() or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        right = port.isascii() and port.isdecimal() and 0 < int(port) < 65536 and _HOST.fullmatch(host)
+        if not name.strip() or not right:
             raise ValueError("a list like database=db.internal:5432,mail=[::1]:25")
         found.append((name.strip(), host, int(port)))
+    if len({name for name, _, _ in found}) < len(found):
+        raise ValueError("a list with a name of its own for each")
     if len(found) > 20:
         raise ValueError("at most 20 dependencies")
     return tuple(found)
@@ -122,12 +133,40 @@ def words(text: str) -> tuple[str, ...]:
     return () if found == ("none",) else found
 
 
+def words_of(*known: str) -> Callable[[str], tuple[str, ...]]:
+    """Make a parser for a list of some of several words, with commas between; ``none`` is the empty list."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = words(text)
+        if not set(found) <= set(known):
+            raise ValueError("none, or some of " + ", ".join(known) + ", with commas between")
+        return found
+
+    return parse
+
+
 def path(text: str) -> str:
     """Parse the path of a page, without a slash at its end."""
     found = text.rstrip("/")
-    if not found.startswith("/") or any(mark in found for mark in "?#<> "):
-        raise ValueError("a path like /health")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", found):
+        raise ValueError("a path like /health, of letters, digits and marks that need no escape")
     return found
+
+
+def redis_url(text: str) -> str:
+    """Parse the address of a Redis server; empty for none."""
+    from urllib.parse import urlsplit
+
+    if not text:
+        return ""
+    try:
+        url = urlsplit(text)
+        right = url.path != "" if url.scheme == "unix" else bool(url.hostname) and url.port != 0
+    except ValueError:
+        right = False
+    if not right or url.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("an address like redis://redis:6379/3, rediss://… or unix:///run/redis.sock")
+    return text
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -144,8 +183,8 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 def name_prefix(text: str) -> str:
     """Parse the beginning of Prometheus names; ``none`` is the empty one, ``auto`` is left to the caller."""
     word = text.strip()
-    if word == "none":
-        return ""
+    if word.lower() in {"auto", "none"}:
+        return "" if word.lower() == "none" else "auto"
     if not word.replace("_", "a").isalnum() or not word.isascii() or word[0].isdigit():
         raise ValueError("auto, none, or letters, digits and _ after a letter")
     return word

@@ -18,8 +18,10 @@ from ada_otel.settings._parsers import (
     networks,
     number,
     path,
+    redis_url,
     seconds,
     words,
+    words_of,
 )
 
 T = TypeVar("T")
@@ -269,7 +271,7 @@ class Settings:
     health_required: tuple[str, ...] = _setting(
         "ADA_OTEL_HEALTH_REQUIRED",
         "database",
-        words,
+        words_of("database", "redis", "network"),
         "Which of the checks `database`, `redis` and `network` make `/health/ready` answer 503 when they "
         "fail; `none` for none.",
     )
@@ -362,7 +364,7 @@ class Settings:
     business_redis_url: str = _setting(
         "ADA_OTEL_BUSINESS_REDIS_URL",
         "",
-        str,
+        redis_url,
         "The Redis server by which active users and open sessions are counted over several hosts, such as "
         "`redis://redis:6379/3`. Without it each host counts its own.",
     )

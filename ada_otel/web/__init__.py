@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING
 
 from ada_otel._diagnostics import contained
@@ -22,9 +23,25 @@ _PARTS: tuple[str, ...] = (
 
 def start(settings: Settings) -> None:
     """Start every part, once per process."""
+    if settings.requests or settings.health or settings.metrics_endpoint:
+        _bring_flask()
     for name in _PARTS:
         with contained(f"Starting {name}"):
             importlib.import_module(name).start(settings)
+
+
+def start_health(settings: Settings) -> None:
+    """Start the health pages alone, which need no telemetry."""
+    if settings.health:
+        _bring_flask()
+        importlib.import_module("ada_otel.web.health").start(settings)
+
+
+def _bring_flask() -> None:
+    """Import Flask, which is hooked into, where its instrumentation has not done so."""
+    with contained("Importing Flask"):
+        if importlib.util.find_spec("flask") is not None:
+            importlib.import_module("flask")
 
 
 def attach(app: Flask) -> None:

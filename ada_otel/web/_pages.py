@@ -42,6 +42,7 @@ class _Table:
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
+        self.below: dict[str, str] = {}
         self.at_first_request: list[Callable[[], None]] = []
         self.waiting: list[Callable[[], None]] = []
         on_fork(self.renew)
@@ -63,10 +64,22 @@ class _Table:
 table = _Table()
 
 
-def add(path: str, page: Page) -> None:
-    """Answer GET and HEAD of ``path``, with or without a slash at its end, in each application."""
-    table.pages[path] = page
-    table.pages[f"{path}/"] = page
+def add(path: str, page: Page, below: str = "") -> None:
+    """Answer GET and HEAD of ``path``, with or without a slash at its end, in each application.
+
+    Args:
+        path: Of the page.
+        page: Gives the answer.
+        below: The path of the page that this one is below, if any.
+    """
+    for written in (path, f"{path}/"):
+        table.pages[written] = page
+        table.below[written] = below
+
+
+def taken(path: str) -> bool:
+    """Whether there is a page at ``path`` already."""
+    return path in table.pages
 
 
 def at_first_request(start: Callable[[], None]) -> None:
@@ -81,6 +94,7 @@ def at_first_request(start: Callable[[], None]) -> None:
 def forget() -> None:
     """Take all pages away; for tests."""
     table.pages.clear()
+    table.below.clear()
     table.at_first_request.clear()
     table.waiting.clear()
 
@@ -93,9 +107,23 @@ def install() -> None:
 
 
 def has_route(app: Flask, path: str) -> bool:
-    """Whether the application has this very path itself: its page wins. A catch-all does not."""
+    """Whether the application has this very path itself: its page wins. A catch-all does not.
+
+    A rule with a variable below the path of our pages, ``/health/<part>``, is no catch-all.
+    """
     wanted = path.rstrip("/")
-    return any(rule.rule.rstrip("/") == wanted for rule in app.url_map.iter_rules())
+    if any(rule.rule.rstrip("/") == wanted for rule in app.url_map.iter_rules()):
+        return True
+    below = table.below.get(path)
+    if not below:
+        return False
+    from werkzeug.exceptions import HTTPException
+
+    try:
+        rule, _ = app.url_map.bind("").match(path, method="GET", return_rule=True)
+    except HTTPException:  # no such rule, none for GET, or a redirection
+        return False
+    return rule.rule.startswith(f"{below}/")
 
 
 def answer_with(page: Page, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

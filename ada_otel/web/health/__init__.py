@@ -39,7 +39,7 @@ def start(settings: Settings) -> None:
     runner = _health.runner = watch.runner
     answers = Answers(runner.reports, watch.history, Access(settings.health_token), settings.health_verbose)
     for path, page in answers.pages(settings.health_prefix).items():
-        _pages.add(path, page)
+        _pages.add(path, page, below="" if path == settings.health_prefix else settings.health_prefix)
     _pages.at_first_request(runner.start)
     _measure.register(runner.known)
     _pages.install()

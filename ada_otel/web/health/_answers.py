@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from ada_otel._diagnostics import text_of
 from ada_otel.web._access import REFUSED, Access
 from ada_otel.web._pages import Answer, Page
 from ada_otel.web.health._history import SECONDS, History
@@ -85,7 +87,7 @@ class Answers:
         if result.reason:
             shown["reason"] = result.reason
         if result.figures:
-            shown["figures"] = dict(result.figures)
+            shown["figures"] = {text_of(name): _plain(figure) for name, figure in result.figures.items()}
         if self._verbose and result.text:
             shown["error"] = result.text
         return shown
@@ -93,17 +95,20 @@ class Answers:
 
 def _json(found: dict[str, Any], state: State = "healthy") -> Answer:
     status = "200 OK" if state in {"healthy", "degraded"} else "503 Service Unavailable"
-    body = json.dumps(_finite(found), default=str) + "\n"
-    return Answer(body.encode(), status=status)
+    return Answer((json.dumps(found) + "\n").encode(), status=status)
 
 
-def _finite(found: Any) -> Any:
-    """Put None for NaN and infinity, which JSON has no word for: an app's check may give them."""
-    if isinstance(found, dict):
-        return {str(key): _finite(value) for key, value in found.items()}
-    if isinstance(found, float) and not -1e300 < found < 1e300:
-        return None
-    return found
+def _plain(figure: Any) -> Any:
+    """What a check shows beside its state, as JSON has it: an app's check may give anything.
+
+    None for NaN and infinity, which JSON has no word for.
+    """
+    kind = type(figure)
+    if figure is None or kind is bool or (kind is int and abs(figure) < 2**63):
+        return figure
+    if isinstance(figure, float):
+        return float(figure) if math.isfinite(figure) else None
+    return text_of(figure, 200)
 
 
 def _version() -> str:

@@ -1,17 +1,18 @@
 """The SQLAlchemy engines and Redis pools of the process, found without the app's help.
 
-Engines that have connected once are known to the instrumentation. For all else nobody keeps a list: one walk
-over the heap finds them (30 ms for half a million objects, in the background); the next is made after 30
-seconds where a library is imported and nothing of it was found, and else after five minutes.
+Engines that have connected once are known to the instrumentation. For all else nobody keeps a list: a walk
+over the heap for each kind finds them (7 ms for 200,000 objects, in the background). The next is made after
+30 seconds where a library is imported and nothing of it was found, and else after five minutes.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 import weakref
 from typing import Any
+
+from ada_otel._instances import instances
 
 _FOUND_FOR = 300.0
 _MISSED_FOR = 30.0
@@ -43,15 +44,10 @@ class Found:
             return
         engine_type = _type("sqlalchemy.engine", "Engine")
         pool_type = _type("redis.connection", "ConnectionPool")
-        wanted = tuple(kind for kind in (engine_type, pool_type) if kind is not None)
-        if wanted:
-            for found in gc.get_objects():
-                # type() and not isinstance(): a proxy's __class__ may run the app's code.
-                kind = type(found)
-                if engine_type is not None and issubclass(kind, engine_type):
-                    self._engines.add(found)
-                elif pool_type is not None and issubclass(kind, pool_type):
-                    self._pools.add(found)
+        if engine_type is not None:
+            self._engines.update(instances(engine_type))
+        if pool_type is not None:
+            self._pools.update(instances(pool_type))
         missed = (engine_type and not self._engines) or (pool_type and not self._pools)
         self._next = now + (_MISSED_FOR if missed else _FOUND_FOR)
 

@@ -8,19 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
+from ada_otel import _flock
 from ada_otel._diagnostics import report
+from ada_otel.pipeline.fork import no_fork
 from ada_otel.resource import shared_path
 from ada_otel.web.health._history import LAYOUT, POINTS
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _SIZE = POINTS * LAYOUT.size
 #: How long a process waits for another that writes a slot, which takes microseconds.
@@ -53,7 +49,8 @@ class FileRing:
     def __init__(self, given: str = "") -> None:
         self._given = given
         self._instead: MemoryRing | None = None
-        if fcntl is None:
+        self._written = False
+        if not _flock.AVAILABLE:
             self._instead = MemoryRing()
 
     @cached_property
@@ -82,14 +79,18 @@ class FileRing:
         return held if len(held) == _SIZE else b""
 
     def _change(self, index: int, change: Callable[[bytes], bytes]) -> None:
-        with self._open(os.O_RDWR | os.O_CREAT) as descriptor:
-            if not _locked(descriptor):
+        with no_fork(), self._open(os.O_RDWR | os.O_CREAT) as descriptor:
+            if not _flock.take(descriptor, _PATIENCE):
                 return
-            if os.fstat(descriptor).st_size != _SIZE:
+            size = os.fstat(descriptor).st_size
+            if size != _SIZE:
+                if size and self._given and not self._written:
+                    raise FileExistsError("it holds something else, which is left as it is")
                 os.ftruncate(descriptor, 0)
                 os.ftruncate(descriptor, _SIZE)
             at = index * LAYOUT.size
             os.pwrite(descriptor, change(os.pread(descriptor, LAYOUT.size, at)), at)
+            self._written = True
 
     @contextlib.contextmanager
     def _open(self, flags: int) -> Iterator[int]:
@@ -111,13 +112,3 @@ class FileRing:
             f"the file {self._path} cannot be used ({error}): the history at /health/history is that of one "
             "process. Set ADA_OTEL_HEALTH_HISTORY to a file that every worker may write.",
         )
-
-
-def _locked(descriptor: int) -> bool:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(0.002)
-    return False

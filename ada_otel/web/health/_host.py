@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ada_otel._diagnostics import report
 from ada_otel.observers._cgroup import Limits
 from ada_otel.web.health._model import Result
 
@@ -54,8 +55,13 @@ class Host:
             self.memory = float(psutil.virtual_memory().percent)
         try:
             self.disk = float(psutil.disk_usage(self._disk_path).percent)
-        except OSError:
+        except (OSError, ValueError) as error:
             self.disk = math.nan
+            report(
+                "setting:ADA_OTEL_HEALTH_DISK_PATH",
+                f"ADA_OTEL_HEALTH_DISK_PATH is {self._disk_path!r}, which cannot be looked at ({error}); "
+                "it should be a path on the file system in question. How full that is, is not known.",
+            )
         figures = {name: getattr(self, name) for name in self._limits}
         return over(figures, self._limits, "_percent")
 

@@ -28,7 +28,7 @@ class Network:
             begun = time.monotonic()
             try:
                 socket.create_connection((host, port), self._limit / len(self._dependencies)).close()
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 failures.append(f"{host}:{port}: {error}")
             slowest = max(slowest, time.monotonic() - begun)
         figures = {

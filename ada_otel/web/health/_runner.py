@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from ada_otel._diagnostics import contained, report
+from ada_otel._diagnostics import contained, report, repr_of, text_of
 from ada_otel.pipeline import threads
 from ada_otel.pipeline.fork import on_fork
 from ada_otel.web.health._model import Check, Report, Result
@@ -167,8 +167,8 @@ class Runner:
 def _attempt(check: Check) -> Result:
     try:
         found = check.run()
-    except Exception as error:
-        return Result("unhealthy", "failed", text=f"{type(error).__name__}: {error}")
+    except BaseException as error:  # time limits of gevent are none of Exception; the thread is ours
+        return Result("unhealthy", "failed", text=f"{type(error).__name__}: {text_of(error)}")
     if isinstance(found, Result):
         return found
     if found is None or found is True:
@@ -177,7 +177,7 @@ def _attempt(check: Check) -> Result:
         return Result("unhealthy", "failed")
     report(
         f"health:{check.name}",
-        f"Health check {check.name!r} returned {found!r:.80}; it takes None, True, False, "
+        f"Health check {check.name!r} returned {repr_of(found)}; it takes None, True, False, "
         "ada_otel.health.degraded(…) or ada_otel.health.unhealthy(…). It counts as degraded.",
     )
     return Result("degraded", "no answer that is known")

@@ -24,6 +24,13 @@ def start(settings: Settings) -> None:
     """Serve the page in every Flask application, where ``ADA_OTEL_METRICS_ENDPOINT`` says so."""
     if not settings.metrics_endpoint or _Served.page is not None:
         return
+    if _pages.taken(settings.metrics_path):
+        report(
+            "setting:ADA_OTEL_METRICS_PATH",
+            f"ADA_OTEL_METRICS_PATH is {settings.metrics_path!r}, where a health page is already; it "
+            "should be another path than those below ADA_OTEL_HEALTH_PREFIX. There is no page of metrics.",
+        )
+        return
     from opentelemetry import metrics
 
     from ada_otel.pipeline.metrics import MeterProvider

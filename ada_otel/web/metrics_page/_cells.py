@@ -53,8 +53,8 @@ class _Counting(list[float]):
     def append(self, value: float) -> None:
         slots = self.slots
         bucket = self.at + bisect_left(self.bounds, value)
+        slots[self.sum_at] += value  # first: it raises for what is no number that can be added
         slots[bucket] += 1.0
-        slots[self.sum_at] += value
 
 
 class _Setting(list[float]):

@@ -141,7 +141,7 @@ def _records(chunk: bytes) -> Iterator[Record]:
     if magic != _MAGIC or used > CHUNK:
         return
     position = _HEAD.size
-    while position < used:
+    while position + _RECORD.size <= used:
         length, slots = _RECORD.unpack_from(chunk, position)
         start = position + _RECORD.size
         values = start + length + (-length % 8)

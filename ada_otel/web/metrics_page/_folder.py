@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ada_otel._diagnostics import contained
+from ada_otel import _flock
+from ada_otel._diagnostics import contained, report
+from ada_otel.pipeline.fork import no_fork
 from ada_otel.web.metrics_page import _file
 from ada_otel.web.metrics_page._merge import Merged
 
@@ -38,16 +40,22 @@ def choose(setting: str) -> Path:
     """The folder, which is made if it is not there.
 
     Args:
-        setting: ``ADA_OTEL_METRICS_FOLDER``; without it, a folder in the temporary one, named after the
-            process that forks the workers: they find it whether telemetry starts before the fork or after.
+        setting: ``ADA_OTEL_METRICS_FOLDER``; without it, or where it cannot be used, a folder in the
+            temporary one, named after the process that forks the workers: they find it whether telemetry
+            starts before the fork or after.
 
     Raises:
         OSError: It cannot be made, or belongs to somebody else.
     """
     if setting:
-        folder = Path(setting)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        try:
+            return _given(Path(setting))
+        except OSError as error:
+            report(
+                "setting:ADA_OTEL_METRICS_FOLDER",
+                f"ADA_OTEL_METRICS_FOLDER is {setting!r}, which cannot be used ({error}); it should be a "
+                "folder that every worker may write. One in the temporary folder is used.",
+            )
     base = Path(tempfile.gettempdir()) / f"ada-otel-metrics-{os.getuid()}"
     base.mkdir(mode=0o700, exist_ok=True)
     found = base.lstat()
@@ -58,6 +66,12 @@ def choose(setting: str) -> Path:
         _clear(base)
     folder = base / f"{leader}-{_started(leader)}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _given(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     return folder
 
 
@@ -194,17 +208,11 @@ def _runs(path: Path) -> bool:
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Hold the folder, against scrapes by other threads and workers."""
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= deadline:
-                    raise BusyError(f"{folder} is held by another process") from None
-                time.sleep(0.005)
-        yield
-    finally:
-        os.close(descriptor)
+    with no_fork():
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not _flock.take(descriptor, _PATIENCE):
+                raise BusyError(f"{folder} is held by another process")
+            yield
+        finally:
+            os.close(descriptor)

@@ -51,8 +51,11 @@ class Merged:
     def add(self, records: Iterable[Record], *, alive: bool) -> None:
         """Take in a worker's records; of one that has ended, only what outlives it."""
         for record in records:
-            series = parse(record.key)
-            if alive or series.archived:
+            try:
+                series = parse(record.key)
+            except ValueError:  # damaged, or of another release: left out, as if it were not there
+                continue
+            if (alive or series.archived) and len(record.values) >= _slots(series):
                 self._add(series, record)
 
     def items(self) -> Iterator[tuple[Series, Value]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import Metric as Family
@@ -14,7 +14,7 @@ from ada_otel import catalogue
 from ada_otel.web.metrics_page._exemplar import Exemplar
 from ada_otel.web.metrics_page._merge import Value
 from ada_otel.web.metrics_page._old_names import old_names
-from ada_otel.web.metrics_page._series import Series
+from ada_otel.web.metrics_page._series import Series, encodable
 
 Items = Sequence[tuple[Series, Value]]
 
@@ -48,8 +48,17 @@ def render(
     """
     found = list(items)
     families = [*_families([*found, *old_names(found)], prefix), _target(resource, prefix)]
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = encoder(accept)
     return encode(_Families(families)), content_type
+
+
+def encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
+    """What writes the format that an ``Accept`` header asks for, and its content type."""
+    try:
+        found: tuple[Callable[[Any], bytes], str] = choose_encoder(accept)
+    except Exception:  # prometheus_client compares versions that are no numbers
+        found = choose_encoder("")
+    return found
 
 
 class _Families:
@@ -73,7 +82,7 @@ def _families(items: Items, prefix: str) -> list[Family]:
         if family is None:
             base = name.removesuffix("_total") if kind == "counter" else name
             family = families[name] = Family(base, series.meaning or series.name, kind)
-        labels = {catalogue.prometheus_label(key): text for key, text in series.attributes}
+        labels = _labels(series.attributes)
         identity = (name, tuple(sorted(labels.items())))
         # Two instruments of one name that differ in more than their values cannot be on one page; see docs.
         if family.type != kind or identity in seen:
@@ -102,6 +111,15 @@ def _add_histogram(family: Family, name: str, labels: dict[str, str], series: Se
     family.add_sample(f"{name}_sum", labels, value.values[-1])
 
 
+def _labels(attributes: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Labels of attributes in order of their names; two that become one label share it, as by OTLP."""
+    found: dict[str, str] = {}
+    for key, text in attributes:
+        label = catalogue.prometheus_label(key)
+        found[label] = f"{found[label]};{text}" if label in found else text
+    return found
+
+
 def _exemplar(found: Exemplar | None) -> ClientExemplar | None:
     if found is None:
         return None
@@ -109,11 +127,11 @@ def _exemplar(found: Exemplar | None) -> ClientExemplar | None:
 
 
 def _target(resource: Mapping[str, Any], prefix: str) -> Family:
-    labels = {
-        catalogue.prometheus_label(key): str(value)
-        for key, value in resource.items()
+    labels = _labels(
+        (key, encodable(str(value)))
+        for key, value in sorted(resource.items())
         if not key.startswith(_OF_A_PROCESS)
-    }
+    )
     family = Family(f"{prefix}target", "Attributes of the resource.", "info")
     family.add_sample(f"{prefix}target_info", labels, 1)
     return family

@@ -55,13 +55,6 @@ class Series:
         return json.dumps(found, separators=(",", ":")).encode()
 
 
-@lru_cache(20_000)
-def parse(key: bytes) -> Series:
-    """Read what :meth:`Series.key` has made; files of one release only meet in one folder."""
-    name, kind, unit, meaning, merge, attributes, bounds = json.loads(key)
-    return Series(name, kind, unit, meaning, merge, tuple((k, v) for k, v in attributes), tuple(bounds))
-
-
 _KINDS: tuple[tuple[type, str, Merge], ...] = (
     (api.Counter, "counter", "sum"),
     (api.UpDownCounter, "up_down_counter", "live"),
@@ -71,6 +64,32 @@ _KINDS: tuple[tuple[type, str, Merge], ...] = (
     (api.ObservableUpDownCounter, "observable_up_down_counter", "live"),
     (api.ObservableGauge, "observable_gauge", "max"),
 )
+
+
+_MERGES = {
+    *((kind, merge) for _, kind, merge in _KINDS),
+    *((kind, "most") for kind in ("counter", "observable_counter")),
+    *((kind, "max") for _, kind, _ in _KINDS),
+}
+
+
+@lru_cache(20_000)
+def parse(key: bytes) -> Series:
+    """Read what :meth:`Series.key` has made.
+
+    Raises:
+        ValueError: It is no such key: the file is damaged, or of another release.
+    """
+    try:
+        name, kind, unit, meaning, merge, attributes, bounds = json.loads(key)
+        pairs = tuple((k, v) for k, v in attributes)
+        found = Series(name, kind, unit, meaning, merge, pairs, tuple(map(float, bounds)))
+    except TypeError as error:
+        raise ValueError("no key of a series") from error
+    texts = (name, unit, meaning, *(text for pair in pairs for text in pair))
+    if not all(isinstance(text, str) for text in texts) or not name or (kind, merge) not in _MERGES:
+        raise ValueError("no key of a series")
+    return found
 
 
 def series_of(instrument: Any, attributes: Mapping[str, Any] | None) -> Series:
@@ -93,7 +112,7 @@ def series_of(instrument: Any, attributes: Mapping[str, Any] | None) -> Series:
         instrument.name,
         kind,
         instrument.unit or "",
-        instrument.description or "",
+        encodable(instrument.description or ""),
         merge,
         tuple(sorted((str(key), _text(value)) for key, value in (attributes or {}).items())),
         tuple(float(bound) for bound in bounds),
@@ -103,4 +122,9 @@ def series_of(instrument: Any, attributes: Mapping[str, Any] | None) -> Series:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         value = json.dumps(value, default=str)
-    return str(value[:_LONGEST_VALUE])
+    return encodable(value[:_LONGEST_VALUE])
+
+
+def encodable(text: str) -> str:
+    """Text fit for UTF-8: half a surrogate pair would cost the whole page."""
+    return str(text) if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -16,8 +16,8 @@ def stock_page(settings: Settings, provider: Any) -> Page:
     """Make the page: of this process alone, and without exemplars, as the exporter has neither more."""
     from opentelemetry.exporter.prometheus import PrometheusMetricReader
     from prometheus_client import CollectorRegistry
-    from prometheus_client.exposition import choose_encoder
 
+    from ada_otel.web.metrics_page._render import encoder
     from ada_otel.web.metrics_page._shared import prefix
 
     registry = CollectorRegistry()
@@ -34,7 +34,7 @@ def stock_page(settings: Settings, provider: Any) -> Page:
     def page(environ: dict[str, Any]) -> Answer:
         if not access.allows(environ):
             return REFUSED
-        encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+        encode, content_type = encoder(environ.get("HTTP_ACCEPT", ""))
         return Answer(encode(registry), content_type)
 
     return page

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry import trace
 
 from ada_otel import business
 
@@ -182,3 +183,84 @@ def test_calls_with_wrong_arguments_do_not_raise_in_production(
     assert "business.revenue()" in first
     assert "missing 2 required positional arguments" in first
     assert "business.feature_used()" in second
+
+
+@pytest.mark.parametrize("name", ["feature", "ai_operation", "upload"])
+def test_a_decorator_without_its_brackets_leaves_the_function_working(
+    telemetry: Telemetry, name: str
+) -> None:
+    def total(rows: list[int]) -> int:
+        return sum(rows)
+
+    decorated = getattr(business, name)(total)
+    assert decorated([1, 2]) == 3
+    (warning,) = telemetry.warnings()
+    assert f"business.{name}()" in warning
+    assert f"write @business.{name}(...), with brackets" in warning
+
+
+def test_operations_with_wrong_arguments_run_the_block_in_production(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ADA_OTEL_RAISE")
+    with business.ai_operation(modle="ada") as operation:  # type: ignore[call-arg]  # on purpose
+        operation.tokens(1)
+    with business.upload(typ="image/png") as upload:  # type: ignore[call-arg]  # on purpose
+        upload.file(bytes=1)  # type: ignore[call-arg]  # on purpose
+    assert business.feature()(len)([1]) == 1  # type: ignore[call-arg]  # on purpose
+    assert telemetry.points()["ada.ai.operations"] == {("success", "chat", "unknown"): 1}
+    said = " ".join(telemetry.warnings())
+    for call in (
+        "business.ai_operation()",
+        "business.upload()",
+        "business.Upload.file()",
+        "business.feature()",
+    ):
+        assert f"{call} failed: TypeError" in said
+
+
+class Unspeakable(Exception):  # noqa: N818  # no error of ours
+    def __str__(self) -> str:
+        raise RuntimeError("no str")
+
+
+def test_an_exception_without_a_text_leaves_no_span_behind(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ADA_OTEL_RAISE")
+    with pytest.raises(Unspeakable), business.ai_operation(model="m"):
+        raise Unspeakable
+    assert not trace.get_current_span().get_span_context().is_valid
+    (span,) = telemetry.spans()
+    assert span.attributes["error.type"] == "Unspeakable"
+    assert telemetry.points()["ada.ai.operations"] == {("failure", "Unspeakable", "chat", "m"): 1}
+
+
+class Broken(dict[str, int]):
+    def items(self) -> Any:
+        return [1, 2]
+
+
+def test_alert_goes_out_whatever_its_details_are(telemetry: Telemetry) -> None:
+    business.alert("high", "off", Broken(a=1))
+    business.alert("high", "not a number", {"share": float("nan"), "most": float("inf"), "least": 0.5})
+    first, second = telemetry.logs()
+    assert first.body == "off"
+    details = {key: value for key, value in second.attributes.items() if "details" in key}
+    # JSON has no NaN: the search server would refuse the record.
+    assert details == {
+        "ada.alert.details.share": "nan",
+        "ada.alert.details.most": "inf",
+        "ada.alert.details.least": 0.5,
+    }
+
+
+def test_ids_are_not_kept_however_long_they_are(telemetry: Telemetry) -> None:
+    telemetry.start()
+    held = business._engagement._engagement
+    assert held is not None
+    long = "u" * 100_000
+    business.session_started(long, long)
+    business.session_active(long, user_id=long)
+    assert telemetry.points()["ada.users.active"][("5m",)] == 1
+    assert long not in repr(vars(held.users)) + repr(vars(held.sessions))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ada_otel import business
-from ada_otel.business import _engagement, _sketch
+from ada_otel.business import _engagement, _sketch, _users
 from ada_otel.business._folder import Folder
+from ada_otel.business._hosts import Hosts
 from ada_otel.business._sessions import Sessions
 from ada_otel.business._users import Users
 from tests.support.process import clean_environment
@@ -75,6 +76,23 @@ def test_workers_merge_by_file_and_a_damaged_file_is_replaced(tmp_path: Path) ->
     third.active("u1", now)
     third.share()
     assert third.counts(now)["1d"] == 1
+    first.share()
+    third.share()
+    assert abs(third.counts(now)["1d"] - 150) <= 5, "what the others know is in the new file, too"
+
+
+def test_a_worker_that_does_not_report_keeps_no_more_than_the_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = float(NOON)
+    monkeypatch.setattr(_users, "time", lambda: now)
+    worker = Users(Folder(str(tmp_path)))
+    for step in range(500):
+        now = NOON + 30.0 * step
+        worker.active(f"u{step}", now)
+        worker.share()
+    assert len(worker._slots) <= sum(window.slots + 2 for window in _users.WINDOWS)
+    assert worker.counts(now)["1h"] >= 120
 
 
 def test_session_of_one_worker_ends_in_another_exactly_once(tmp_path: Path) -> None:
@@ -186,3 +204,29 @@ def test_forked_workers_are_counted_together_and_reported_once(tmp_path: Path) -
     assert children == [{}] * 4
     assert after["ada.sessions.active"] == [81]
     assert all(abs(count - 51) <= 3 for count in after["ada.users.active"])
+
+
+def test_services_and_environments_are_kept_apart_in_one_redis(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefixes = set()
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    for named in ("service.name=a", "service.name=b", "service.name=a,deployment.environment.name=test"):
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", named)
+        telemetry.start(ADA_OTEL_BUSINESS_REDIS_URL="redis://127.0.0.1:1/0")
+        engagement = _engagement._engagement
+        assert engagement is not None
+        assert engagement.hosts is not None
+        prefixes.add(engagement.hosts._prefix)
+        assert engagement.hosts._prefix.startswith("ada_otel:{")
+    assert len(prefixes) == 3
+
+
+def test_without_the_package_of_redis_that_is_said(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    Hosts("redis://127.0.0.1:1/0", "shop", "host", Users(Folder(str(telemetry.folder)))).exchange()
+    (warning,) = telemetry.warnings()
+    assert "the package redis is not installed" in warning
+    assert "ADA_OTEL_BUSINESS_REDIS_URL" in warning

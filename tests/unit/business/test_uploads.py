@@ -101,6 +101,20 @@ def test_parsed_files_are_counted_by_the_answer(telemetry: Telemetry, client: Fl
     assert points["ada.upload.size"] == {("image/png",): (2, 2000), ("unknown",): (1, 1000)}
 
 
+def test_each_file_of_a_field_is_counted(telemetry: Telemetry, client: FlaskClient) -> None:
+    files = [(io.BytesIO(b"x" * size), f"{size}.png", "image/png") for size in (10, 20, 30)]
+    empty = (io.BytesIO(b""), "", "image/png")
+    assert (
+        client.post(
+            "/parsed", data={"file": [*files, empty], "b": (io.BytesIO(b"x"), "b.png", "image/png")}
+        ).status_code
+        == 201
+    )
+    points = telemetry.points()
+    assert points["ada.uploads"] == {("success", "image/png"): 4}
+    assert points["ada.upload.size"][("image/png",)][0] == 4
+
+
 def test_a_body_that_the_app_does_not_parse_is_not_read(telemetry: Telemetry, client: FlaskClient) -> None:
     assert _send(client, "/raw").json["size"] > 1000
     assert _send(client, "/untouched").status_code == 200

@@ -100,6 +100,32 @@ def test_the_names_of_prometheus(name: str, expected: str) -> None:
 def test_the_labels_of_prometheus() -> None:
     assert prometheus_label("http.response.status_code") == "http_response_status_code"
     assert prometheus_label("1st") == "key_1st"
+    assert prometheus_label("_x") == "key_x"
+    assert prometheus_label("__x") == "__x"
+    assert prometheus_label("__name__") == "key__name__", "it would be the name of the metric"
+
+
+@pytest.mark.parametrize(
+    ("unit", "counter", "gauge"),
+    [
+        ("m/s", "x_meters_per_second_total", "x_meters_per_second"),
+        ("By/s", "x_bytes_per_second_total", "x_bytes_per_second"),
+        ("{item}/s", "x_per_second_total", "x_per_second"),
+        ("{item}/{order}", "x_total", "x"),
+        ("1/s", "x_per_second_total", "x_per_second"),
+        ("1", "x_total", "x_ratio"),
+        ("GBy", "x_gigabytes_total", "x_gigabytes"),
+        ("% of x", "x_of_x_total", "x_of_x"),
+        ("w/w", "x_w_per_week_total", "x_w_per_week"),
+        ("s/", "x_seconds_total", "x_seconds"),
+        ('re"q', "x_re_q_total", "x_re_q"),
+        ("__x__", "x_x__total", "x_x_"),
+    ],
+)
+def test_units_of_the_app_are_named_as_by_otlp(unit: str, counter: str, gauge: str) -> None:
+    """Compared with what Prometheus 3 makes of the same units by OTLP."""
+    assert prometheus_name(Metric("x", "counter", unit, "", "")) == counter
+    assert prometheus_name(Metric("x", "gauge", unit, "", "")) == gauge
 
 
 def test_the_page_is_what_the_code_gives() -> None:

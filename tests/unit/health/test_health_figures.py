@@ -179,11 +179,51 @@ def test_the_command_asks_a_running_app(start: Start, capsys: pytest.CaptureFixt
             assert "memory" in shown
             assert cli.main(["performance", "--url", url, "--token", "s3cret", "--json"]) == 0
             assert "active_requests" in json.loads(capsys.readouterr().out)["columns"]
+            assert cli.main(["performance", "--url", url, "--token", "schlüssel-ключ"]) == 1
+            assert "401" in capsys.readouterr().err
         finally:
             server.shutdown()
             thread.join()
     assert cli.main(["performance", "--url", "http://127.0.0.1:1"]) == 1
     assert cli.main(["performance", "--url", "ftp://127.0.0.1"]) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"columns": {}}',
+        b'{"interval_s": 60, "columns": {"time": null}}',
+        b'{"interval_s": "x", "columns": {"time": [1]}}',
+        b'{"interval_s": 60, "columns": {"time": [1, 2], "cpu": ["x", {}]}}',
+        b'{"interval_s": 60, "columns": {"time": ["a"], "cpu": 3}}',
+    ],
+)
+def test_an_answer_that_is_no_history_is_said(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    app = flask.Flask("other")
+    app.get("/health/history")(lambda: answer)
+    with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            for more in ([], ["--json"], ["--prefix", "/a b"]):
+                assert cli.main(["performance", "--url", url, *more]) == 1
+                captured = capsys.readouterr()
+                assert "does not answer with a history" in captured.err
+                assert captured.out == ""
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("hours", ["-1", "nan", "inf", "a day"])
+def test_hours_are_a_length_of_time(hours: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["performance", f"--hours={hours}"])
+    assert "--hours" in capsys.readouterr().err
 
 
 def test_rows_and_blocks() -> None:

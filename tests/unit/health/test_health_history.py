@@ -159,6 +159,20 @@ def test_what_is_no_file_of_ours_is_said_once_and_memory_takes_its_place(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_file_of_somebody_else_is_left_as_it_is(
+    clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    forget_reports()
+    path = tmp_path / "settings.yaml"
+    path.write_text("precious: true\n")
+    history = History(FileRing(str(path)))
+    history.add(7, 1, 1, None)
+    assert path.read_text() == "precious: true\n"
+    assert history.columns()["cpu"] == [7]
+    (said,) = caplog.messages
+    assert f"the file {path} cannot be used (it holds something else" in said
+
+
 def test_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
     source = """
 import math, os, sys

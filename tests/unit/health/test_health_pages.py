@@ -101,7 +101,20 @@ def test_the_detail_is_for_this_machine_or_who_has_the_token(start: Start) -> No
         assert client.get(path, environ_base={"REMOTE_ADDR": "::ffff:127.0.0.1"}).status_code == 200
         assert client.get(path, environ_base={"REMOTE_ADDR": "10.0.0.1"}).status_code == 401
         assert client.get(path, environ_base={"REMOTE_ADDR": ""}).status_code == 401
-        for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
+        assert client.get(path, environ_base={"REMOTE_ADDR": "::1"}).status_code == 200
+        assert client.get(path, environ_base={"REMOTE_ADDR": "fe80::1%eth0"}).status_code == 401
+        assert client.get(path, environ_base={"REMOTE_ADDR": None}).status_code == 401
+        for header in (
+            "X-Forwarded-For",
+            "Forwarded",
+            "X-Real-IP",
+            "Via",
+            "X-Forwarded-Port",
+            "X-Forwarded-Server",
+            "CF-Connecting-IP",
+            "True-Client-IP",
+            "X-Client-IP",
+        ):
             assert client.get(path, headers={header: "127.0.0.1"}).status_code == 401
 
 
@@ -116,6 +129,16 @@ def test_a_token_is_asked_for_where_there_is_one(start: Start) -> None:
     )
     assert "host" in answer.get_json()["checks"]
     assert answer.get_json()["pid"]
+
+
+@pytest.mark.parametrize("token", ["schlüssel-ключ", "not-utf-8-\udcff", "two words"])
+def test_a_token_may_be_of_any_characters(start: Start, token: str) -> None:
+    client = start(**FAST, HEALTH_TOKEN=token)
+    # As a WSGI server hands a header on: a character for each byte.
+    sent = token.encode("utf-8", "surrogateescape").decode("latin-1")
+    for given, status in ((sent, 200), (f"{sent}x", 401), ("", 401), ("\N{SNOWMAN}", 401)):
+        environ = {"HTTP_AUTHORIZATION": f"Bearer {given}", "REMOTE_ADDR": "10.0.0.1"}
+        assert client.get("/health/detailed", environ_overrides=environ).status_code == status
 
 
 def test_a_proxy_fix_of_the_app_does_not_make_a_stranger_local(start: Start) -> None:
@@ -133,6 +156,29 @@ def test_a_route_of_the_app_wins_and_a_catch_all_does_not(start: Start) -> None:
     assert client.get("/health").data == b"mine"
     assert client.get("/health/ready").get_json()["version"] == ""
     assert client.get("/other").data == b"all"
+
+
+def test_a_route_of_the_app_below_the_pages_wins(start: Start) -> None:
+    app = flask.Flask("shop")
+    app.get("/health/<part>")(lambda part: f"mine: {part}")
+    app.get("/<part>/ready", endpoint="rest")(lambda part: part)
+    client = start(app, **FAST)
+    assert client.get("/health/ready").data == b"mine: ready"
+    assert client.get("/health/other").data == b"mine: other"
+    assert client.get("/health").get_json()["status"] == "healthy"
+    numbers = flask.Flask("numbers")
+    numbers.get("/health/<int:part>")(lambda part: f"mine: {part}")
+    numbers.post("/health/<part>", endpoint="post")(lambda part: part)
+    assert numbers.test_client().get("/health/ready").get_json()["version"] == ""
+
+
+def test_a_catch_all_above_another_prefix_does_not_win(start: Start) -> None:
+    app = flask.Flask("shop")
+    app.get("/api/<path:rest>")(lambda rest: "all")
+    client = start(app, **FAST, HEALTH_PREFIX="/api/health")
+    for path in ("/api/health", "/api/health/ready"):
+        assert client.get(path).get_json()["version"] == ""
+    assert client.get("/api/other").data == b"all"
 
 
 def test_another_prefix_and_none_at_all(start: Start) -> None:
@@ -267,9 +313,10 @@ def test_resources_over_a_threshold_degrade_and_never_more(start: Start) -> None
 
 
 def test_dependencies_over_the_network(start: Start, black_hole: int) -> None:
-    client = start(**FAST, DEPENDENCIES=f"mail=127.0.0.1:{black_hole},search=127.0.0.1:1")
+    none = f"search=127.0.0.1:1,odd=a..b:80,long={'x' * 70}:80"  # two names that cannot be looked up
+    client = start(**FAST, DEPENDENCIES=f"mail=127.0.0.1:{black_hole},{none}")
     until(lambda: checks(client).get("network", {}).get("status") == "degraded")
-    assert checks(client)["network"]["figures"]["failed"] == 1
+    assert checks(client)["network"]["figures"]["failed"] == 3
 
 
 def test_a_lost_collector_degrades_telemetry(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,8 @@ def test_a_closed_port_and_a_name_that_is_none() -> None:
     assert closed.dns is not None
     unknown = attempt(Target("it", "no-such-host.invalid", 1))
     assert (unknown.reachable, unknown.dns, unknown.tcp) == (False, None, None)
+    for host, port in (("127.0.0.1", 99_999), ("127.0.0.1", -1), ("a..b", 80), ("x" * 70, 80), ("a\0b", 80)):
+        assert not attempt(Target("it", host, port)).reachable
 
 
 def test_a_reading_does_not_wait_and_has_the_result_later(open_port: int) -> None:

@@ -115,6 +115,22 @@ def test_a_group_of_the_host_that_is_not_visible_here_means_the_root(tmp_path: P
     assert memory.limit == 77
 
 
+@pytest.mark.parametrize("quota", ["0 100000", "100000 0", "max", "", "-1 100000", "\x00"])
+def test_a_quota_that_is_none_is_no_limit(quota: str, tmp_path: Path) -> None:
+    limits = _container(tmp_path, cpu_max=quota, cpu_stat="usage_usec 1\n", memory_max="much\n")
+    assert (limits.cpus, limits.cpu_seconds(), limits.memory()) == (None, None, None)
+    reading = HostReader(lambda: True, lambda: limits).read()
+    assert [point.value for point in reading["system.cpu.logical.count"]] == [psutil.cpu_count()]
+
+
+def test_a_limit_beyond_the_memory_of_the_machine_is_none(tmp_path: Path) -> None:
+    beyond = psutil.virtual_memory().total * 4
+    limits = _container(tmp_path, memory_max=f"{beyond}\n", memory_current="600000\n")
+    assert limits.memory() is None
+    (limit,) = HostReader(lambda: True, lambda: limits).read()["system.memory.limit"]
+    assert limit.value == psutil.virtual_memory().total
+
+
 def test_version_1_has_no_limits(tmp_path: Path) -> None:
     limits = Limits(tmp_path, tmp_path / "none")
     assert (limits.cpus, limits.memory()) == (None, None)
