@@ -31,7 +31,7 @@ def report(
         logger.debug("the error behind it:", exc_info=exc)
 
 
-def text_of(value: object, most: int = 500) -> str:
+def text_of(value: object, most: int | None = 500) -> str:
     """``str(value)``, cut, also where the object is one whose ``__str__`` raises."""
     try:
         return str(value)[:most]

@@ -30,7 +30,6 @@ from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.http import parse_excluded_urls
 
 from ada_otel import catalogue
@@ -43,7 +42,7 @@ from ada_otel.instrument.flask._status import bind_metrics, declared_size, set_s
 from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.metrics import bind, record_together
 from ada_otel.pipeline.tracing.begin import begin_with
-from ada_otel.pipeline.tracing.span import RecordingSpan, put
+from ada_otel.pipeline.tracing.span import RecordingSpan, error_status, put
 from ada_otel.web.context import TRACED
 
 if TYPE_CHECKING:
@@ -267,7 +266,7 @@ class Middleware:
                 if raised is not None:
                     span.set_attribute("error.type", raised)
                 span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+                span.set_status(error_status(error))
             span.end()
         except Exception as problem:
             failed("Ending a request's span", problem)

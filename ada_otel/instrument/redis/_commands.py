@@ -27,7 +27,6 @@ from opentelemetry.instrumentation.utils import unwrap
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
-from opentelemetry.trace.status import Status, StatusCode
 from wrapt import wrap_function_wrapper
 
 from ada_otel._diagnostics import failed
@@ -38,6 +37,7 @@ from ada_otel.instrument.redis._server import LOOKUPS, Command, Server
 from ada_otel.observers import targets
 from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
+from ada_otel.pipeline.tracing.span import error_status
 
 _SERVER = "_ada_otel_server"
 _PIPELINE = "PIPELINE"
@@ -295,4 +295,4 @@ def _with_span(current: Context, span: trace.Span) -> Context:
 def _note_error(span: trace.Span, error: BaseException) -> None:
     if isinstance(error, Exception) and span.is_recording():
         span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        span.set_status(error_status(error))

@@ -12,7 +12,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
-from opentelemetry.trace.status import Status, StatusCode
 
 from ada_otel._diagnostics import failed
 from ada_otel.instrument.socketio._calls import Within
@@ -20,7 +19,7 @@ from ada_otel.instrument.socketio._telemetry import Telemetry
 from ada_otel.pipeline.current import detach, get_current
 from ada_otel.pipeline.grouped import SharedLinks
 from ada_otel.pipeline.tracing.provider import MakeAttributes
-from ada_otel.pipeline.tracing.span import RecordingSpan
+from ada_otel.pipeline.tracing.span import RecordingSpan, error_status
 
 _KEY = context_api.create_key("ada_otel.socketio")
 
@@ -99,7 +98,7 @@ def note_error(span: trace.Span, error: BaseException) -> None:
     if span.is_recording():
         span.set_attribute("error.type", type(error).__qualname__)
         span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        span.set_status(error_status(error))
 
 
 def _add_links(span: trace.Span, links: SharedLinks) -> None:

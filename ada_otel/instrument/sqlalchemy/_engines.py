@@ -45,6 +45,7 @@ from ada_otel.instrument.sqlalchemy._stock import SCOPE, STOCK_VERSION
 from ada_otel.observers import targets
 from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
+from ada_otel.pipeline.tracing.span import error_status
 
 _DATABASE, _HTTP = _StabilityMode.DATABASE, _StabilityMode.HTTP
 _FACTS = "_ada_otel_facts"
@@ -226,7 +227,7 @@ class EngineTracing:
             span = self._connect_span(facts, started)
             if isinstance(error, Exception):
                 span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+                span.set_status(error_status(error))
             span.end()
         except Exception as problem:
             failed("Tracing a failed connection", problem)

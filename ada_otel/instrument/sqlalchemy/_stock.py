@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 from typing import Any
 
@@ -24,6 +23,8 @@ from opentelemetry.semconv.metrics import MetricInstruments
 from opentelemetry.trace import get_tracer
 from sqlalchemy.engine import Engine
 from wrapt import wrap_function_wrapper
+
+from ada_otel._instances import instances
 
 STOCK_VERSION = _version
 SCOPE = "opentelemetry.instrumentation.sqlalchemy"
@@ -60,7 +61,7 @@ def instrument(**options: Any) -> None:
             "create_async_engine",
             _wrap_create_async_engine(tracer, usage, *commenter),
         )
-    for engine in _existing_engines():
+    for engine in instances(Engine):
         EngineTracer(tracer, engine, usage, *commenter)
 
 
@@ -80,8 +81,3 @@ def _asyncio_importable() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _existing_engines() -> list[Engine]:
-    # One walk over the heap, at start, is the only way to find engines that nobody registered.
-    return [found for found in gc.get_objects() if isinstance(found, Engine)]

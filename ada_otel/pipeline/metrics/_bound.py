@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
-from ada_otel._diagnostics import contained, report
+from ada_otel._diagnostics import contained, report, repr_of
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.fork import check_pid
 from ada_otel.pipeline.metrics._cells import Cell
@@ -147,7 +147,7 @@ class Binding:
         wanted = "a finite number" if self._least < 0 else "a finite number that is not negative"
         report(
             f"metric-value:{self._instrument.instrumentation_scope.name}:{self._instrument.name}",
-            f"Metric {self._instrument.name!r} was given {value!r:.80}; it takes {wanted}. "
+            f"Metric {self._instrument.name!r} was given {repr_of(value)}; it takes {wanted}. "
             "Such values are dropped.",
         )
 

@@ -21,6 +21,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AnyValue, Attributes
 
+from ada_otel._diagnostics import text_of
 from ada_otel.pipeline.grouped import NOTHING, PLAIN, GroupedAttributes, together
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ class RecordingSpan(Span):
             "exception.type": kind.__qualname__
             if kind.__module__ in {"builtins", "", None}
             else f"{kind.__module__}.{kind.__qualname__}",
-            "exception.message": str(exception),
+            "exception.message": text_of(exception, None),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
         }
@@ -271,7 +272,7 @@ class RecordingSpan(Span):
             if self._record_exception:
                 self.record_exception(exc_val, escaped=True)
             if self._set_status_on_exception:
-                self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {exc_val}"))
+                self.set_status(error_status(exc_val))
         self.end()
 
     def _readable_span(self) -> ReadableSpan:
@@ -283,6 +284,11 @@ class RecordingSpan(Span):
             return False
         _logger.warning("Tried calling %s on an ended span.", what)
         return True
+
+
+def error_status(error: BaseException) -> Status:
+    """The status of a span that an exception went through."""
+    return Status(StatusCode.ERROR, f"{type(error).__name__}: {text_of(error, None)}")
 
 
 def put(span: Any, key: str, value: str | int) -> None:

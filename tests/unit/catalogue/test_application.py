@@ -13,6 +13,8 @@ import pytest
 import redis
 import sqlalchemy
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -125,6 +127,33 @@ def test_a_nonsense_content_length_breaks_nothing(served: tuple[Providers, Any])
     providers, client = served
     assert client.get("/echo", environ_overrides={"CONTENT_LENGTH": "many"}).status_code == 200
     assert providers.points("http.server.request.body.size") == {}
+
+
+def test_an_error_without_a_text_is_measured_and_its_span_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    monkeypatch.delenv("ADA_OTEL_RAISE", raising=False)
+    providers, ended = Providers(), InMemorySpanExporter()
+    providers.tracer_provider.add_span_processor(SimpleSpanProcessor(ended))
+    app = flask.Flask("silent")
+
+    @app.route("/silent")
+    def silent() -> str:
+        raise SilentError
+
+    _middleware.install(app, providers.options)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    with pytest.raises(SilentError):
+        app.test_client().get("/silent")
+    attributes, (count, _) = only(providers.points("http.server.request.duration"))
+    assert (attributes["http.route"], count) == ("/silent", 1)
+    (span,) = ended.get_finished_spans()
+    assert (span.name, span.status.description) == (
+        "GET /silent",
+        "SilentError: <SilentError without a text>",
+    )
 
 
 # -- Statements ----------------------------------------------------------------------------------------------

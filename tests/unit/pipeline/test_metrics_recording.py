@@ -324,7 +324,12 @@ def test_a_meter_that_is_switched_off_records_nothing_until_it_is_on_again(
     assert [p.value for p in points(reader, "c")] == [4]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "7", None, 10**400, [1]])
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "7", None, 10**400, [1], Unprintable()])
 def test_a_bad_value_is_refused_with_one_warning_and_the_app_goes_on(
     value: Any, meter: api.Meter, reader: InMemoryMetricReader, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,19 +11,23 @@ import inspect
 from contextvars import ContextVar
 from typing import Any
 
+import flask
 import pytest
+from flask.globals import _cv_request
 from opentelemetry import context as context_api
 from opentelemetry import trace
+from opentelemetry._logs import _internal as logs_api
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, StaticSampler, TraceIdRatioBased
 from opentelemetry.trace.propagation import _SPAN_KEY
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from opentelemetry.util.http import parse_excluded_urls
 
 from ada_otel.pipeline import current
-from ada_otel.pipeline.tracing import shape
+from ada_otel.pipeline.tracing import TracerProvider, shape
 
 
 def test_the_context_is_one_variable_of_the_api() -> None:
@@ -212,3 +216,27 @@ def test_stock_instrumentation_has(module: str, names: str) -> None:
     found = importlib.import_module(f"opentelemetry.instrumentation.{module}")
     missing = [name for name in names.split() if not hasattr(found, name)]
     assert not missing, f"look at the imports from {found.__name__} in ada_otel/instrument"
+
+
+def test_status_keeps_code_and_description_under_these_names() -> None:
+    held = vars(trace.Status(trace.StatusCode.ERROR, "no"))
+    assert held == {"_status_code": trace.StatusCode.ERROR, "_description": "no"}, (
+        "look at on_end in export/batch.py, at redaction/_spans.py and at encoder/_traces.py"
+    )
+
+
+def test_a_root_span_of_ours_has_the_trace_state_that_the_encoder_skips() -> None:
+    span = TracerProvider(shutdown_on_exit=False).get_tracer("pins").start_span("pins")
+    assert span.get_span_context().trace_state is DEFAULT_TRACE_STATE
+
+
+def test_flask_preprocesses_each_request_and_keeps_it_in_this_variable() -> None:
+    names = flask.Flask.full_dispatch_request.__code__.co_names
+    assert "preprocess_request" in names, "look at preprocess_request in instrument/flask/_middleware.py"
+    with flask.Flask("pins").test_request_context("/x") as context:
+        assert _cv_request.get() is context, "look at _cv_request in instrument/flask/ and web/context.py"
+
+
+def test_the_logger_provider_in_force_is_a_global_of_the_api() -> None:
+    assert "_LOGGER_PROVIDER" in vars(logs_api), "look at defer() in logs/_otlp.py"
+    assert "_LOGGER_PROVIDER" in logs_api.get_logger_provider.__code__.co_names

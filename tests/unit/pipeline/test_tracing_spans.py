@@ -22,12 +22,13 @@ from opentelemetry.sdk.trace import (
     SpanProcessor,
 )
 from opentelemetry.sdk.trace import TracerProvider as StockProvider
-from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from ada_otel.pipeline.grouped import SharedLinks
+from ada_otel.pipeline.grouped import Group, GroupedAttributes, SharedLinks
 from ada_otel.pipeline.tracing import RecordingSpan, TracerProvider
 from ada_otel.pipeline.tracing.provider import Tracer
+from ada_otel.pipeline.tracing.span import error_status, put
 
 _OTHER = SpanContext(5, 6, True, TraceFlags(1))
 
@@ -345,3 +346,81 @@ def test_links_are_shared_unless_there_may_be_none(most: int, shares: bool) -> N
     limited = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_links=most)).get_tracer("t")
     assert isinstance(limited, Tracer)
     assert limited.shares_links is shares
+
+
+def _grouped(tracer: Any, rest: dict[str, Any], **values: Any) -> RecordingSpan:
+    group = Group(tuple((key.replace("_", "."), value) for key, value in values.items()))
+    span = tracer.begin("s", SpanKind.SERVER, Context(), lambda: GroupedAttributes((group,), rest))
+    assert isinstance(span, RecordingSpan)
+    return span
+
+
+def test_grouped_attributes_read_and_change_as_others_do() -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+    span = _grouped(tracer, {"url.path": "/a"}, server_address="one", server_port=80)
+    put(span, "http.route", "/<x>")
+    span.set_attribute("own", 1)
+    assert dict(span.attributes) == {
+        "server.address": "one",
+        "server.port": 80,
+        "url.path": "/a",
+        "http.route": "/<x>",
+        "own": 1,
+    }
+    assert type(span._attributes) is GroupedAttributes
+    span.set_attribute("server.address", "two")  # what is in a group
+    span.set_attributes({"server.port": 81, "more": (1, 2)})  # and what is no plain value
+    put(span, "http.route", "/<y>")
+    assert dict(span.attributes) == {
+        "server.address": "two",
+        "server.port": 81,
+        "url.path": "/a",
+        "http.route": "/<y>",
+        "own": 1,
+        "more": (1, 2),
+    }
+    span.end()
+    assert span._readable_span().attributes == span.attributes
+
+
+def test_a_group_is_not_changed_by_a_span_that_has_it() -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+    group = Group((("server.address", "one"),))
+    spans = [
+        tracer.begin("s", SpanKind.SERVER, Context(), lambda: GroupedAttributes((group,), {}))  # type: ignore[attr-defined]
+        for _ in range(2)
+    ]
+    spans[0].set_attribute("server.address", "two")
+    assert [dict(span.attributes) for span in spans] == [{"server.address": "two"}, {"server.address": "one"}]
+
+
+@pytest.mark.parametrize("most", [1, 40, 70, 128])
+def test_attributes_in_groups_count_for_the_limit(most: int) -> None:
+    limits = SpanLimits(max_span_attributes=most)
+    tracer = TracerProvider(shutdown_on_exit=False, span_limits=limits).get_tracer("t")
+    span = _grouped(tracer, {"url.path": "/a"}, server_address="one", server_port=80)
+    for number in range(most + 10):
+        span.set_attribute(f"k{number}", number)
+    put(span, "http.route", "/<x>")
+    span.end()
+    assert (len(span.attributes), span.dropped_attributes) == (most, 14)
+
+
+def test_an_error_without_a_text_still_ends_its_span() -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+    with pytest.raises(SilentError), tracer.start_span("s") as span:
+        raise SilentError
+    assert isinstance(span, RecordingSpan)
+    assert not span.is_recording()
+    (event,) = span.events
+    assert event.attributes is not None
+    assert event.attributes["exception.message"] == "<SilentError without a text>"
+
+
+def test_the_status_of_an_error_says_its_type_and_text() -> None:
+    status = error_status(ValueError("x" * 1000))
+    assert (status.status_code, status.description) == (StatusCode.ERROR, "ValueError: " + "x" * 1000)
