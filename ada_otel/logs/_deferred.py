@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
@@ -39,6 +40,7 @@ _SPECIAL = frozenset(
         *_context.KEYS,
     }
 )
+_STANDARD_ORDER = tuple(vars(logging.makeLogRecord({})))
 #: So many are remembered.
 _CALL_SITES = 1024
 
@@ -58,7 +60,10 @@ def defer_record(sink: OTLPSink, counts: Counts | None, record: logging.LogRecor
     found = vars(record)
     extras = None
     if len(found) > STANDARD_COUNT:
-        extras = [pair for pair in found.items() if pair[0] not in STANDARD_FIELDS]
+        # What `extra=` adds comes after the fields that each record has from its beginning.
+        usual = tuple(found)[:STANDARD_COUNT] == _STANDARD_ORDER
+        pairs = islice(found.items(), STANDARD_COUNT, None) if usual else found.items()
+        extras = [pair for pair in pairs if pair[0] not in STANDARD_FIELDS]
         if len(extras) > _MOST_EXTRAS:
             return False
         for key, value in extras:

@@ -83,7 +83,8 @@ class EngineTracing:
 
         @functools.wraps(original)
         def connect(engine: Engine, *args: Any, **kwargs: Any) -> Any:
-            if _suppressed():
+            current = get_current()
+            if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
                 return original(engine, *args, **kwargs)
             facts = getattr(engine, _FACTS, None) or self._learn(engine)
             started = time_ns()

@@ -21,7 +21,13 @@ from opentelemetry.util.types import Attributes
 
 from ada_otel.pipeline.grouped import PLAIN, GroupedAttributes, together
 from ada_otel.pipeline.tracing.processors import SpanProcessors
-from ada_otel.pipeline.tracing.sampling import DROP, SAMPLE, compile_sampler, decision_of_roots
+from ada_otel.pipeline.tracing.sampling import (
+    DROP,
+    SAMPLE,
+    compile_sampler,
+    decision_of_roots,
+    drops_below_unsampled,
+)
 from ada_otel.pipeline.tracing.span import RecordingSpan
 
 #: Trace flags by value: making one costs 0.4 µs, and there are four.
@@ -61,6 +67,7 @@ class Tracer(sdk.Tracer):
         self.shares_links = limits.max_links != 0
         self._decision = compile_sampler(self.sampler)
         self._of_every_root = decision_of_roots(self.sampler)
+        self._drops_below_unsampled = drops_below_unsampled(self.sampler)
         ids = self.id_generator
         self._random_ids = type(ids) is RandomIdGenerator
         self._counts_spans = type(self._tracer_metrics).__name__ != "NoOpTracerMetrics"
@@ -129,7 +136,9 @@ class Tracer(sdk.Tracer):
         span = context.get(_SPAN_KEY)
         if type(span) is not NonRecordingSpan or not self._direct:
             return False
-        parent = span.get_span_context()
+        parent = span._context
+        if self._drops_below_unsampled and parent[5] and not parent[2] and not parent[3] & _SAMPLED:
+            return True
         return parent[5] and self._decision(parent, parent[0]) == DROP  # type: ignore[misc]
 
     def _begin_slowly(

@@ -28,17 +28,29 @@ def compile_sampler(sampler: Sampler) -> Decide | None:
     if type(sampler) is TraceIdRatioBased:
         bound, mask = sampler._bound, sampler.TRACE_ID_LIMIT
         return lambda _parent, trace_id: SAMPLE if trace_id & mask < bound else DROP
-    # The environment's parentbased_* samplers are subclasses that change the constructor only.
-    if isinstance(sampler, ParentBased) and type(sampler).should_sample is ParentBased.should_sample:
-        return _compile_parent_based(sampler)
+    if _is_parent_based(sampler):
+        return _compile_parent_based(sampler)  # type: ignore[arg-type]
     return None
 
 
 def decision_of_roots(sampler: Sampler) -> int | None:
     """What ``sampler`` decides for every span without a parent, if that is known before."""
-    if isinstance(sampler, ParentBased) and type(sampler).should_sample is ParentBased.should_sample:
-        sampler = sampler._root
+    if _is_parent_based(sampler):
+        sampler = sampler._root  # type: ignore[attr-defined]
     return int(sampler._decision.value) if type(sampler) is StaticSampler else None
+
+
+def drops_below_unsampled(sampler: Sampler) -> bool:
+    """Whether ``sampler`` drops every span whose parent is of this process and was not sampled."""
+    if not _is_parent_based(sampler):
+        return False
+    delegate = sampler._local_parent_not_sampled  # type: ignore[attr-defined]
+    return type(delegate) is StaticSampler and int(delegate._decision.value) == DROP
+
+
+def _is_parent_based(sampler: Sampler) -> bool:
+    # The environment's parentbased_* samplers are subclasses that change the constructor only.
+    return isinstance(sampler, ParentBased) and type(sampler).should_sample is ParentBased.should_sample
 
 
 def _compile_parent_based(sampler: ParentBased) -> Decide | None:

@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState
 
 from ada_otel.pipeline.tracing import RecordingSpan, TracerProvider
-from ada_otel.pipeline.tracing.sampling import compile_sampler
+from ada_otel.pipeline.tracing.sampling import compile_sampler, decision_of_roots, drops_below_unsampled
 
 _plain = st.one_of(
     st.sampled_from([StaticSampler(decision) for decision in Decision]),
@@ -230,3 +230,29 @@ def test_internal_metrics_count_spans(monkeypatch: pytest.MonkeyPatch, provider_
         ("otel.sdk.span.started", "DROP"): 2,
         ("otel.sdk.span.live", "RECORD_AND_SAMPLE"): 1,
     }
+
+
+@given(_samplers, _trace_ids)
+@settings(deadline=None)
+def test_what_is_known_of_every_root_is_what_the_sampler_decides(sampler: Sampler, trace_id: int) -> None:
+    known = decision_of_roots(sampler)
+    asked = int(sampler.should_sample(None, trace_id, "s").decision.value)
+    assert known in {None, asked}
+
+
+@given(_samplers, _trace_ids)
+@settings(deadline=None)
+def test_what_is_known_to_be_dropped_is_dropped(sampler: Sampler, trace_id: int) -> None:
+    if drops_below_unsampled(sampler):
+        parent = trace.set_span_in_context(
+            NonRecordingSpan(SpanContext(trace_id, 1, False, TraceFlags(0))), Context()
+        )
+        assert sampler.should_sample(parent, trace_id, "s").decision is Decision.DROP
+
+
+def test_the_usual_samplers_are_known_before() -> None:
+    assert decision_of_roots(ALWAYS_ON) == decision_of_roots(ParentBased(ALWAYS_ON)) == 2
+    assert decision_of_roots(ParentBasedTraceIdRatio(0.5)) is None
+    assert drops_below_unsampled(ParentBasedTraceIdRatio(0.5))
+    assert not drops_below_unsampled(ParentBased(ALWAYS_OFF, local_parent_not_sampled=ALWAYS_ON))
+    assert not drops_below_unsampled(TraceIdRatioBased(0.5))
