@@ -1,11 +1,15 @@
-"""Takes the measures, interleaved: in each round every variant has its turn, so that drift hits all alike."""
+"""Takes the measures, interleaved: in each round every variant has its turn, so that drift hits all alike.
+
+CPU is measured in new processes each round: the same program takes up to a third more or less from one
+process to the next (where its memory lies, how its strings hash), and rounds in one process do not tell that.
+"""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,10 +19,12 @@ from benchmarks.variants import BASE, CASES, EVENT, OURS, STOCK, VARIANTS, Case
 from tools.progress import say
 
 T = TypeVar("T", Worker, Server)
+Turn = Callable[[str], dict[str, float]]
 
 #: Requests whose allocations are looked at; few enough that no batch is sent meanwhile.
 _ALLOCATION_REQUESTS = 50
 _CHECKPOINTS = 10
+_WARM_REQUESTS = 300
 #: Metrics are sent once per turn: with so many events for each request, a turn of either takes as long.
 _EVENTS_PER_REQUEST = 4
 #: However loaded the machine is, so many rounds are taken.
@@ -53,21 +59,27 @@ def cpu(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds) 
         Per variant: see :func:`benchmarks.figures.summarise`; also ``thread_us``, the least CPU of the thread
         that serves, without the exporters', and ``received``, what came to the sink per request.
     """
-    with _running(Worker, case, names, around) as workers:
-        for worker in workers.values():
-            worker.ask("requests", requests=rounds.requests)
-        before = {name: around.counts(name) for name in names}
-        answers = _interleave(
-            rounds, names, lambda name: workers[name].ask("requests", requests=rounds.requests)
-        )
-        received = {
-            name: _per_request(before[name], around.counts(name), len(answers[name]) * rounds.requests)
-            for name in names
-        }
+    received: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+
+    @contextmanager
+    def processes() -> Iterator[Turn]:
+        with _running(Worker, case, names, around) as workers:
+            for worker in workers.values():
+                worker.ask("requests", requests=_warm(rounds))
+
+            def turn(name: str) -> dict[str, float]:
+                before = around.counts(name)
+                found: dict[str, float] = workers[name].ask("requests", requests=rounds.requests)
+                received[name].append(_per_request(before, around.counts(name), rounds.requests))
+                return found
+
+            yield turn
+
+    answers = _interleave(rounds, names, processes)
     result = summarise({name: [answer["cpu_us"] for answer in answers[name]] for name in names})
     for name, row in result.items():
         row["thread_us"] = min(answer["thread_us"] for answer in answers[name])
-        row["received"] = received[name]
+        row["received"] = _mean(received[name])
     return result
 
 
@@ -91,25 +103,32 @@ def socketio(around: Surroundings, rounds: Rounds) -> dict[str, Any]:
         "bare request": (BASE, "plain", requests),
         "stock request": (STOCK, "plain", requests),
     }
-    with _running(Worker, EVENT, (BASE, STOCK, OURS), around) as workers:
+    received: list[dict[str, float]] = []
 
-        def turn(name: str) -> dict[str, float]:
-            variant, route, number = turns[name]
-            found: dict[str, float] = workers[variant].ask("requests", requests=number, route=route)
-            return found
+    @contextmanager
+    def processes() -> Iterator[Turn]:
+        with _running(Worker, EVENT, (BASE, STOCK, OURS), around) as workers:
+            for variant, route, _ in turns.values():
+                workers[variant].ask("requests", requests=_warm(rounds), route=route)
 
-        for name in turns:
-            turn(name)
-        before = around.counts(OURS)
-        answers = _interleave(rounds, list(turns), turn)
-        received = _per_request(before, around.counts(OURS), len(answers["our event"]) * events)
+            def turn(name: str) -> dict[str, float]:
+                variant, route, number = turns[name]
+                before = around.counts(variant)
+                found: dict[str, float] = workers[variant].ask("requests", requests=number, route=route)
+                if name == "our event":
+                    received.append(_per_request(before, around.counts(variant), number))
+                return found
+
+            yield turn
+
+    answers = _interleave(rounds, list(turns), processes)
     taken = {name: [answer["cpu_us"] for answer in answers[name]] for name in turns}
     plain = {BASE: taken["bare request"], STOCK: taken["stock request"]}
     result = {
         "event": summarise({BASE: taken["bare event"], OURS: taken["our event"]}, plain),
         "request": summarise(plain),
     }
-    result["event"][OURS]["received"] = received
+    result["event"][OURS]["received"] = _mean(received)
     return result
 
 
@@ -137,7 +156,7 @@ def http(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds)
     with _running(Server, case, names, around) as servers:
         for server in servers.values():
             server.load(rounds.requests)
-        answers = _interleave(rounds, names, lambda name: turn(servers[name]))
+        answers = _interleave(rounds, names, lambda: nullcontext(lambda name: turn(servers[name])))
     return {
         measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
         for measure in ("wall", "p99", "cpu")
@@ -154,7 +173,7 @@ def start(names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[st
 
     for name in names:  # the first start reads files that the later ones find in memory
         turn(name)
-    answers = _interleave(rounds, names, turn)
+    answers = _interleave(rounds, names, lambda: nullcontext(turn))
     return {
         measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
         for measure in ("cpu_s", "rss_kib")
@@ -204,9 +223,9 @@ def _running(
 
 
 def _interleave(
-    rounds: Rounds, names: Sequence[str], turn: Callable[[str], dict[str, float]]
+    rounds: Rounds, names: Sequence[str], begin: Callable[[], AbstractContextManager[Turn]]
 ) -> dict[str, list[dict[str, float]]]:
-    """Give each variant a turn in each round; who begins rotates."""
+    """Give each variant a turn in each round; who begins rotates. ``begin`` is entered for each round."""
     answers: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     began = time.monotonic()
     for number in range(rounds.number):
@@ -214,11 +233,22 @@ def _interleave(
             say(f"   the machine is slow: stopped after {number} of {rounds.number} rounds")
             break
         at = number % len(names)
-        for name in (*names[at:], *names[:at]):
-            answers[name].append(turn(name))
+        with begin() as turn:
+            for name in (*names[at:], *names[:at]):
+                answers[name].append(turn(name))
         if (number + 1) % 5 == 0:
             say(f"   round {number + 1} of {rounds.number}")
     return answers
+
+
+def _warm(rounds: Rounds) -> int:
+    """So many requests fill the caches of a new process."""
+    return max(1, min(rounds.requests, _WARM_REQUESTS))
+
+
+def _mean(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    keys = {key for row in rows for key in row}
+    return {key: statistics.fmean(row.get(key, 0.0) for row in rows) for key in sorted(keys)}
 
 
 def _per_request(before: dict[str, int], after: dict[str, int], requests: int) -> dict[str, float]:

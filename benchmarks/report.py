@@ -27,7 +27,8 @@ _INTRODUCTION = """# What telemetry costs
 
 `make bench` wrote this page. It runs the same app once without telemetry and once under each distribution,
 each in an environment and a process of its own. In each round every variant serves a block of requests, one
-variant after the other, so that what else the machine does hits all alike. All have
+variant after the other, so that what else the machine does hits all alike. Where CPU is measured, each round
+has new processes, as one may take a third more than the next of the same program. All have
 {shared}.
 
 - **CPU** is that of the whole process, exporters included, from the first request of a block until its last
