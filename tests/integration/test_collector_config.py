@@ -23,11 +23,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ada_otel import _sentry_dsn
-from tests.support.collector import BASE, COLLECTOR, SENTRY, Collector, Sent, eventually, get_json
+from tests.support.collector import BASE, SENTRY, Collector, Sent, eventually, get_json
 from tests.support.ports import free_port
 from tests.support.servers import or_skip
 from tools.builds.go import build
-from tools.builds.targets import OTELCOL, PROMETHEUS
+from tools.builds.targets import OTELCOL
 from tools.stack import Stack, free_ports
 
 pytestmark = pytest.mark.integration
@@ -42,11 +42,6 @@ DSN = {
 def program() -> Path:
     """The collector of collector/distribution."""
     return or_skip(lambda: build(OTELCOL)) / "otelcol"
-
-
-@pytest.fixture(scope="module")
-def promtool() -> Path:
-    return or_skip(lambda: build(PROMETHEUS)) / "promtool"
 
 
 @pytest.fixture(scope="module")
@@ -356,23 +351,3 @@ def test_with_a_dsn_traces_and_logs_also_go_to_the_sentry_endpoints(
     logs = ExportLogsServiceRequest.FromString(bodies["/api/42/integration/otlp/v1/logs"])
     records = [record for rl in logs.resource_logs for sl in rl.scope_logs for record in sl.log_records]
     assert [record.body.string_value for record in records] == ["order refused for basket 17"]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("check", "config", "prometheus.yml"),
-        ("check", "rules", "--lint=all", "--lint-fatal", "rules/*.yml"),
-        ("test", "rules", "tests/*.yml"),
-    ],
-    ids=["config", "lint", "tests"],
-)
-def test_prometheus_takes_its_configuration_and_the_rules_do_what_they_say(
-    promtool: Path, arguments: tuple[str, ...]
-) -> None:
-    folder = COLLECTOR / "prometheus"
-    files = [str(path) for argument in arguments for path in sorted(folder.glob(argument)) if "." in argument]
-    command = [str(promtool), *(word for word in arguments if "." not in word), *files]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "SUCCESS" in result.stdout
