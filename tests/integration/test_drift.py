@@ -27,6 +27,7 @@ NOT_SHOWN: Mapping[str, str] = {
     "otelcol_exporter_send_failed_": "counts from the first failure",
     "otelcol_exporter_enqueue_failed_": "counts from the first failure",
     "otelcol_processor_memory_limiter_refused_": "counts from the first refusal",
+    "otelcol_processor_filter_datapoints_filtered_total": "counts from the first wrong clock",
     'otelcol_elasticsearch_docs_processed_total{outcome=~"failed_client|': "counts from the first refusal",
     'otel_sdk_processor_span_processed_total{error_type!=""}': "counts from the first loss",
     'otel_sdk_processor_log_processed_total{error_type!=""}': "counts from the first loss",
