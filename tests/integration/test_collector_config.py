@@ -28,7 +28,7 @@ from tests.support.ports import free_port
 from tests.support.servers import or_skip
 from tools.builds.go import build
 from tools.builds.targets import OTELCOL
-from tools.stack import Stack, free_ports
+from tools.stack import Stack
 
 pytestmark = pytest.mark.integration
 
@@ -42,18 +42,6 @@ DSN = {
 def program() -> Path:
     """The collector of collector/distribution."""
     return or_skip(lambda: build(OTELCOL)) / "otelcol"
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Elasticsearch, with our index templates, and Prometheus, with our configuration and rules."""
-    folder = tmp_path_factory.mktemp("stack")
-    running = Stack(folder, ports=free_ports(), servers=["elasticsearch", "prometheus"])
-    try:
-        or_skip(running.up)
-        yield running
-    finally:
-        running.down()
 
 
 @pytest.fixture(scope="module")

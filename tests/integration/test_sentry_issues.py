@@ -29,7 +29,7 @@ from tools.stack.servers import bugsink
 
 pytestmark = pytest.mark.integration
 
-OUTAGE_SECONDS = 120 if LONG else 20
+OUTAGE_SECONDS = 120 if LONG else 8
 
 
 @pytest.fixture(scope="module")
