@@ -23,6 +23,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ada_otel import _sentry_dsn
+from tests.drills.report import LONG
 from tests.support.collector import BASE, SENTRY, Collector, Sent, eventually, get_json
 from tests.support.ports import free_port
 from tests.support.servers import or_skip
@@ -36,6 +37,10 @@ DSN = {
     "ADA_SENTRY_OTLP_ENDPOINT": "http://127.0.0.1:9/api/1/integration/otlp",
     "ADA_SENTRY_AUTH": "sentry sentry_key=k",
 }
+
+
+#: How long the collector tries before a stop while Elasticsearch is away; as shipped in the long form.
+TRY_SECONDS = 20 if LONG else 2
 
 
 @pytest.fixture(scope="module")
@@ -244,12 +249,16 @@ def test_what_was_taken_survives_a_stop_during_an_outage(
     program: Path, stack: Stack, backends: dict[str, str], tmp_path: Path
 ) -> None:
     nothing = f"http://127.0.0.1:{free_port()}"
-    away = {"ADA_ELASTICSEARCH_ENDPOINT": nothing, "ADA_PROMETHEUS_OTLP_ENDPOINT": f"{nothing}/api/v1/otlp"}
+    away = {
+        "ADA_ELASTICSEARCH_ENDPOINT": nothing,
+        "ADA_PROMETHEUS_OTLP_ENDPOINT": f"{nothing}/api/v1/otlp",
+        "ADA_ES_HOP_TIMEOUT": f"{TRY_SECONDS}s",
+    }
     with Collector(program, tmp_path, away) as collector:
         sent = Sent(collector)
         # Long enough for the queues to have been tried.
         eventually("a retry", lambda: any("Will retry" in line["msg"] for line in collector.lines()))
-        assert collector.stop() < 30
+        assert collector.stop() < TRY_SECONDS + 10
     # Its log now says "Dropping data … interrupted due to shutdown" of batches that stay in the queue.
     with Collector(program, tmp_path, backends):
         assert len(_search(stack, "ada-logs-*", f"trace_id:{sent.trace_id}")) == 1

@@ -47,6 +47,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             raise
         pytest.skip(f"the servers could not be started: {error}")
     yield servers
+    # An orderly stop would try for 20 s to hand its queue to Elasticsearch.
+    servers.kill("otelcol")
     servers.down(purge=True)
 
 
