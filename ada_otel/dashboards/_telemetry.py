@@ -64,12 +64,18 @@ TELEMETRY: tuple[Panel, ...] = (
     Panel(
         64,
         "Lost or refused by the collector",
-        "Items per second: given up, not fitting the queue, or turned away for want of memory.",
+        "Items per second: given up, not fitting the queue, turned away for want of memory, or "
+        "dropped for a wrong clock.",
         "cps",
         (
             *_collector("otelcol_exporter_send_failed", "exporter", "given up: "),
             *_collector("otelcol_exporter_enqueue_failed", "exporter", "queue full: "),
             *_collector("otelcol_processor_memory_limiter_refused", "instance", "no memory: "),
+            Query(
+                "sum by (instance) (rate(otelcol_processor_filter_datapoints_filtered_total"
+                '{job="otelcol", filter="filter/clock"}[$__rate_interval]))',
+                "wrong clock: {{instance}} metric points",
+            ),
         ),
         bounds=ANY,
     ),

@@ -33,6 +33,7 @@ from tests.support.notified import (
     Notification,
     NotifiedServices,
 )
+from tests.support.otlp_sender import counter, post
 from tests.support.servers import or_skip
 from tests.support.shortened import shortened_config, shortened_duration, shortened_rules
 from tools.builds.go import build
@@ -47,6 +48,7 @@ pytestmark = pytest.mark.integration
 
 #: What every duration is divided by: 5 minutes become 7.5 seconds, in which the app sends 15 times.
 FACTOR = 40
+_HOUR_SECONDS = 3600 // FACTOR
 #: How long one notification may take, on a machine that is busy with something else too.
 _SECONDS = 60.0
 _ENVIRONMENT = "prod"
@@ -258,6 +260,7 @@ def drill(monitoring: Monitoring) -> Drill:
     """Make the faults happen, one of each class, and mend them."""
     run = Drill(monitoring.services, monitoring)
     with running_app(monitoring.folder / "app", monitoring.app_environment(), service=_SERVICE) as app:
+        _has_been_there(monitoring)
         user = _signed_in(app)
         _make_guessing_cheap(monitoring.folder / "ada.db")
         # A counter that appears with its first event has no increase yet: each has one before the fault.
@@ -356,6 +359,19 @@ def test_nobody_is_told_what_another_alert_explains(drill: Drill) -> None:
 def test_no_rule_failed(drill: Drill) -> None:
     failed = drill.monitoring.query("prometheus_rule_evaluation_failures_total > 0")
     assert failed == []
+
+
+def _has_been_there(monitoring: Monitoring) -> None:
+    """Tell Prometheus of the hour before (here 90 s), without which a service that stops is no alert."""
+    now = time.time_ns()
+    points = [counter("drill.history", 1, at=now - second * 10**9) for second in range(_HOUR_SECONDS + 10)]
+    resource = {
+        "service.name": _SERVICE,
+        "service.instance.id": "before",
+        "deployment.environment.name": _ENVIRONMENT,
+    }
+    post(f"{LOOPBACK}:{monitoring.ports['otelcol_http']}", "metrics", points, resource)
+    monitoring.wait_until(f'count_over_time(count(target_info{{job="{_SERVICE}"}})[3m:1s]) > {_HOUR_SECONDS}')
 
 
 def _signed_in(app: AdaApp) -> requests.Session:

@@ -315,10 +315,8 @@ def test_wrong_clocks(program: Path, tmp_path: Path, ends: _Ends) -> None:
         post(collector.http, "logs", lines, {"service.name": service})
         eventually("all lines", lambda: ends.count("logs", service) == 5)
         points = [counter(f"clock.good.{number}", number + 1) for number in range(20)]
-        wrong = []
-        for name, at in (("clock.old", now - day), ("clock.ahead", now + day), ("clock.unset", 0)):
-            wrong.append(counter(name, 1))
-            wrong[-1]["sum"]["dataPoints"][0]["timeUnixNano"] = str(at)
+        times = {"clock.old": now - day, "clock.ahead": now + day, "clock.unset": 0}
+        wrong = [counter(name, 1, at=at) for name, at in times.items()]
         post(collector.http, "metrics", [*points[:10], *wrong, *points[10:]], {"service.name": service})
         found = eventually(
             "the good points",
@@ -339,6 +337,7 @@ def test_wrong_clocks(program: Path, tmp_path: Path, ends: _Ends) -> None:
     figures("Wrong clocks", items="metric points", sent=23, found=len(found), lost=3,
             counted_by_the_collector=3)  # fmt: skip
     assert float(filtered.rsplit(" ", 1)[1]) == 3
+    assert 'filter="filter/clock"' in filtered  # as the alert asks for it
     assert ends.series(f'{{job="{service}",__name__=~"clock_(old|ahead|unset).*"}}') == []
 
 

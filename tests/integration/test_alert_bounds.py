@@ -19,15 +19,13 @@ import yaml
 
 from tests.drills.report import LONG
 from tests.support.mutants import Mutant, mutants
+from tests.support.rule_tests import RULES, TESTS, recorded, rules_of
 from tests.support.servers import or_skip
 from tools.drift.expressions import parse, selectors
-from tools.paths import COLLECTOR
 from tools.stack.servers.prometheus import promtool
 
 pytestmark = pytest.mark.integration
 
-RULES = COLLECTOR / "prometheus" / "rules"
-TESTS = COLLECTOR / "prometheus" / "tests"
 #: Changes that no test can see, and why.
 UNSEEN = {
     (
@@ -40,16 +38,10 @@ WITHOUT_DATA = {"Watchdog", "OtelCollectorDown"}
 SLOW = {"SessionAnomaly", "CostBurnHigh", "RevenueDrop", "SloErrorBudgetBurnFast", "SloErrorBudgetBurnSlow"}
 
 
-def _rules(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """The rules of a file, each with its group."""
-    groups = yaml.safe_load((RULES / f"{name}.yml").read_text("utf-8"))["groups"]
-    return [(group, rule) for group in groups for rule in group["rules"]]
-
-
 ALERTS: list[tuple[str, dict[str, Any]]] = [
     (path.stem, rule)
     for path in sorted(RULES.glob("*.yml"))
-    for _, rule in _rules(path.stem)
+    for _, rule in rules_of(path.stem)
     if "alert" in rule
 ]
 #: Those whose changes the form that runs has the time for.
@@ -70,22 +62,6 @@ def _named(rule: dict[str, Any]) -> dict[str, Mutant]:
     }
 
 
-def _recorded(files: list[str], expression: str) -> list[dict[str, Any]]:
-    """The groups of recording rules that an expression needs, with nothing else in them."""
-    rules = [pair for name in files for pair in _rules(name) if "record" in pair[1]]
-    needed = expression
-    while True:
-        found = [(group, rule) for group, rule in rules if rule["record"] in needed]
-        text = " ".join([expression, *(rule["expr"] for _, rule in found)])
-        if text == needed:
-            break
-        needed = text
-    groups = {group["name"]: {**group, "rules": []} for group, _ in found}
-    for group, rule in found:
-        groups[group["name"]]["rules"].append(rule)
-    return list(groups.values())
-
-
 def _asked(test: Mapping[str, Any], alert: str, names: Mapping[str, Mutant]) -> Iterator[dict[str, Any]]:
     """A shipped test, asked of each changed rule."""
     if test.get("alertname") == alert:
@@ -101,9 +77,9 @@ def _asked(test: Mapping[str, Any], alert: str, names: Mapping[str, Mutant]) -> 
 def test_a_changed_rule_is_noticed(stem: str, rule: dict[str, Any], tmp_path: Path) -> None:
     names = _named(rule)
     shipped = yaml.safe_load((TESTS / f"{stem}_test.yml").read_text("utf-8"))
-    recorded = _recorded([Path(file).stem for file in shipped["rule_files"]], rule["expr"])
+    needed = recorded([Path(file).stem for file in shipped["rule_files"]], rule["expr"])
     changed = {"name": "changed", "rules": [mutant.rule for mutant in names.values()]}
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [*recorded, changed]}), encoding="utf-8")
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [*needed, changed]}), encoding="utf-8")
     tests = []
     for group in shipped["tests"]:
         asked = {
@@ -112,7 +88,7 @@ def test_a_changed_rule_is_noticed(stem: str, rule: dict[str, Any], tmp_path: Pa
         }
         if any(asked.values()):
             tests.append({**group, **asked})
-    order = [group["name"] for group in [*recorded, changed]]
+    order = [group["name"] for group in [*needed, changed]]
     test = {**shipped, "rule_files": ["rules.yml"], "group_eval_order": order, "tests": tests}
     (tmp_path / "test.yml").write_text(yaml.safe_dump(test), encoding="utf-8")
     command = [str(or_skip(promtool)), "test", "rules", "test.yml"]
@@ -141,8 +117,7 @@ def test_what_is_only_there_or_not_is_silent_when_it_ends_just_before_its_time()
     """Such an alert has no bound, so what is just under it is to last for one evaluation too little."""
     on_and_off = set()
     for stem, rule in ALERTS:
-        changes = [mutant.change for mutant in mutants(rule)]
-        if "for" not in rule or any(change.startswith("bound") for change in changes):
+        if "for" not in rule or not _is_there_or_not(rule):
             continue
         shipped = yaml.safe_load((TESTS / f"{stem}_test.yml").read_text("utf-8"))
         assert shipped["evaluation_interval"] == "1m"
@@ -152,6 +127,12 @@ def test_what_is_only_there_or_not_is_silent_when_it_ends_just_before_its_time()
         "DependencyUnreachable", "HealthCheckFailing", "MetricCardinalityOverflow", "OtelCollectorDown",
         "ProbeFailing", "PrometheusNotConnectedToAlertmanager", "ServiceSilent",
     }  # fmt: skip
+
+
+def _is_there_or_not(rule: dict[str, Any]) -> bool:
+    """Whether a rule has no bound, but for one in a condition behind it."""
+    bare = [mutant.rule for mutant in mutants(rule) if "without what is behind and" in mutant.change]
+    return any(not any(mutant.change.startswith("bound") for mutant in mutants(one)) for one in (rule, *bare))
 
 
 def _ends_too_early(rule: dict[str, Any], group: Mapping[str, Any]) -> bool:

@@ -3,71 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.parse
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from tools.dashboard_render.queries import Result, Source, Span
-from tools.demo.app import get_json, running_app
-from tools.demo.arrivals import BackEnds, wait_for
+from tests.support.driven import DOCUMENTS, Driven
+from tools.dashboard_render.queries import Result, Source
+from tools.demo.app import get_json
+from tools.demo.arrivals import wait_for
 from tools.paths import REPOSITORY
-from tools.stack import Stack
 
 pytestmark = pytest.mark.integration
-
-_FOLDER = REPOSITORY / "collector" / "grafana" / "dashboards"
-_DOCUMENTS = {
-    file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(_FOLDER.glob("*.json"))
-}
-_LOAD = (
-    "home=2,items=4,item=4,boom=2,chat=2,chat-fails=1,upload=1,upload-refused=1,purchase=2,sign-in=1,slow=1"
-)
-
-
-@dataclass
-class Driven:
-    """A load that was driven, and where its telemetry is."""
-
-    source: Source
-    span: Span
-    report: dict[str, Any]
-
-    def panel(self, uid: str, number: int) -> list[Result]:
-        (panel,) = (panel for panel in _DOCUMENTS[uid]["panels"] if panel["id"] == number)
-        return [self.source.run(target, self.span) for target in panel["targets"]]
-
-
-@pytest.fixture(scope="module")
-def driven(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Driven:
-    service = f"ada-dashboards-{time.time_ns()}"
-    environment = {
-        **stack.env(),
-        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-        "APP_VERSION": "7.3.1",
-        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
-    }
-    back_ends = BackEnds(stack.url("prometheus"), stack.url("elasticsearch"), "", service)
-    with running_app(tmp_path_factory.mktemp("ada"), environment, service=service) as app:
-        # Each series has to be there before it can grow.
-        first = app.drive("--plan", "once")
-        wait_for(back_ends.request_counts, lambda found: sum(found.values()) == first["requests_total"])
-        time.sleep(2.5)
-        start = time.time()
-        once = app.drive("--plan", "once")
-        load = app.drive("--users", "4", "--rate", "20", "--seconds", "8", "--seed", "7", "--mix", _LOAD)
-        report = {name: once[name] + load[name] for name in ("requests_total", "requests")}
-        sent = first["requests_total"] + report["requests_total"]
-        wait_for(back_ends.request_counts, lambda found: sum(found.values()) == sent)
-        # Rates need two scrapes of the collector in the span, which come every 15 seconds.
-        time.sleep(max(2.5, start + 33 - time.time()))
-        end = time.time()
-    variables = {"service": service, "slow": "0.2"}
-    source = Source(stack.url("prometheus"), stack.url("elasticsearch"), variables)
-    return Driven(source, Span(start, end, 1, end - start), report)
-
 
 #: Targets without data in this test, by dashboard, panel and letter ("*" is all), with the reason.
 _NO_DATA = {
@@ -94,7 +40,7 @@ def test_every_target_returns_data(driven: Driven) -> None:
 
 def _missing(driven: Driven) -> list[str]:
     found = []
-    for uid, document in _DOCUMENTS.items():
+    for uid, document in DOCUMENTS.items():
         for panel in document["panels"]:
             for target in panel.get("targets", ()):
                 # Run in any case: a wrong query is an error, with or without data.
@@ -105,12 +51,12 @@ def _missing(driven: Driven) -> list[str]:
 
 
 def test_what_is_said_to_have_no_data_is_there(driven: Driven) -> None:
-    known = {(uid, panel["id"]) for uid, document in _DOCUMENTS.items() for panel in document["panels"]}
+    known = {(uid, panel["id"]) for uid, document in DOCUMENTS.items() for panel in document["panels"]}
     assert {(uid, number) for uid, number, _ in _NO_DATA} <= known
 
 
 def test_annotations_can_be_asked_for(driven: Driven) -> None:
-    for document in _DOCUMENTS.values():
+    for document in DOCUMENTS.values():
         deploys, alerts = document["annotations"]["list"]
         assert driven.source.run({**deploys, "refId": "A"}, driven.span).series, "the first start is one"
         driven.source.run({**alerts, "refId": "A"}, driven.span)
@@ -170,5 +116,5 @@ def test_slow_requests_and_error_groups_are_those_that_were_driven(driven: Drive
     chosen = Source(
         driven.source.prometheus, driven.source.elasticsearch, {**driven.source.variables, "trace_id": trace}
     )
-    (target,) = next(p for p in _DOCUMENTS["ada-error-analysis"]["panels"] if p["id"] == 41)["targets"]
+    (target,) = next(p for p in DOCUMENTS["ada-error-analysis"]["panels"] if p["id"] == 41)["targets"]
     assert {hit["_source"]["trace_id"] for hit in chosen.run(target, driven.span).hits} == {trace}

@@ -71,11 +71,14 @@ def record(body: Any, *, at: int | None = None, values: Mapping[str, Any] | None
     }
 
 
-def counter(name: str, value: int, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A cumulative counter with one point of now."""
+def counter(
+    name: str, value: int, values: Mapping[str, Any] | None = None, *, at: int | None = None
+) -> dict[str, Any]:
+    """A cumulative counter with one point, of now or of another time in nanoseconds."""
+    when = at if at is not None else time.time_ns()
     point = {
-        "timeUnixNano": str(time.time_ns()),
-        "startTimeUnixNano": str(time.time_ns() - 10**9),
+        "timeUnixNano": str(when),
+        "startTimeUnixNano": str(max(0, when - 10**9)),
         "asInt": str(value),
         "attributes": attributes(values or {}),
     }

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import socketio
@@ -83,9 +82,6 @@ def client(url: str, *, transports: list[str], **options: Any) -> Iterator[socke
     try:
         yield found
     finally:
-        if getattr(found.eio, "ws", None) is not None:
-            # By default it waits three seconds for a farewell that Engine.IO's server does not give.
-            found.eio.ws.close = partial(found.eio.ws.close, timeout=0.1)
         found.disconnect()
 
 
