@@ -49,7 +49,11 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All servers of ``make stack``, on free ports. With CI=true a server that is missing is a failure."""
-    servers = Stack(state_dir=tmp_path_factory.mktemp("stack"), ports=free_ports())
+    servers = Stack(
+        state_dir=tmp_path_factory.mktemp("stack"),
+        ports=free_ports(),
+        env={"ADA_SPAN_METRICS_INTERVAL": "1s"},  # a series begins with a 0, its first call comes one later
+    )
     try:
         servers.up()
     except ToolError as error:
