@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     health.stop()
     _registry.forget()
     forget_reports()
+    gc.collect()  # an engine or a Redis pool that an earlier test left behind would be checked, too
     yield start_with
     health.stop()
     _registry.forget()
