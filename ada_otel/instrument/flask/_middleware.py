@@ -40,7 +40,7 @@ from ada_otel.instrument.flask._commenter import COMMENTER_KEY, request_tags
 from ada_otel.instrument.flask._headers import request_capture, response_capture
 from ada_otel.instrument.flask._status import bind_metrics, declared_size, set_status, without_empty
 from ada_otel.pipeline.current import attach, detach, get_current
-from ada_otel.pipeline.metrics import bind, record_together
+from ada_otel.pipeline.metrics import bind
 from ada_otel.pipeline.tracing.begin import begin_with
 from ada_otel.pipeline.tracing.span import RecordingSpan, error_status, put
 from ada_otel.web.context import TRACED
@@ -245,23 +245,20 @@ class Middleware:
     ) -> None:
         try:
             span, context, error = request.span, request.context, request.error
+            active.add(-1, None, None)
             version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
             raised = type(error).__qualname__ if error is not None and request.status is None else None
             measures = self._metrics(method, scheme, version, request.route, request.status, raised)
             # Its exemplars lead from slow requests to their traces; the other metrics need none.
-            values = [(measures.duration, (perf_counter_ns() - started) / 1e9), (active, -1)]
+            measures.duration.record((perf_counter_ns() - started) / 1e9, None, context)
             received = environ.get("CONTENT_LENGTH")
             if received and (size := declared_size(received)) is not None:
-                values.append((measures.request_size, size))
-            length = request.length
-            if method == "HEAD":
-                pass
-            elif length is not None:
-                if length.isdecimal():
-                    values.append((measures.response_size, int(length)))
-            elif request.streamed:
-                values.append((measures.response_size, request.sent))
-            record_together(values, context)
+                measures.request_size.record(size, None, None)
+            size = (
+                request.sent if request.length is None and request.streamed else declared_size(request.length)
+            )
+            if size is not None and method != "HEAD":
+                measures.response_size.record(size, None, None)
             if error is not None and span.is_recording():
                 if raised is not None:
                     span.set_attribute("error.type", raised)

@@ -18,7 +18,6 @@ from ada_otel.instrument.socketio._handling import call_hook, note_error
 from ada_otel.instrument.socketio._names import ACKNOWLEDGEMENT, OTHER, emitted_name, namespace_name
 from ada_otel.instrument.socketio._telemetry import Telemetry
 from ada_otel.pipeline.current import get_current
-from ada_otel.pipeline.metrics import record_together
 
 _EMPTY = Context()
 _LONGEST_ROOM = 100
@@ -103,13 +102,12 @@ def send_packet(telemetry: Telemetry) -> Before:
         packet.encode = lambda: encoded
         size = sum(map(_packets.size, encoded)) if isinstance(encoded, list) else _packets.size(encoded)
         asked, kind = packet.namespace or "/", packet.packet_type
-        values = [(_counter(telemetry, server, asked, "transmit", None), size)]
+        _counter(telemetry, server, asked, "transmit", None).add(size, None, None)
         if kind in _packets.EVENTS:
             name = emitted_name(packet.data[0])
-            values.append((_counter(telemetry, server, asked, "transmit", name), 1))
+            _counter(telemetry, server, asked, "transmit", name).add(1, None, None)
         elif kind in _packets.ACKNOWLEDGEMENTS:
-            values.append((_counter(telemetry, server, asked, "transmit", ACKNOWLEDGEMENT), 1))
-        record_together(values, None)
+            _counter(telemetry, server, asked, "transmit", ACKNOWLEDGEMENT).add(1, None, None)
 
     return before
 

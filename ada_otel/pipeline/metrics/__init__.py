@@ -11,7 +11,6 @@ from ada_otel.pipeline.metrics._bound import (
     BoundGauge,
     BoundHistogram,
     BoundUpDownCounter,
-    record_together,
 )
 from ada_otel.pipeline.metrics._provider import MeterProvider
 from ada_otel.pipeline.metrics._reader import PeriodicReader
@@ -25,5 +24,4 @@ __all__ = [
     "MeterProvider",
     "PeriodicReader",
     "bind",
-    "record_together",
 ]

@@ -26,7 +26,6 @@ class _Forwarding(Binding):
     """For instruments that are not ours: calls them with the attributes."""
 
     __slots__ = ()
-    direct = False
 
     def __init__(self, instrument: Any, attributes: Attributes) -> None:
         self._instrument = instrument
@@ -39,8 +38,6 @@ class _Forwarding(Binding):
                 # A span of None reads as "no span" everywhere in the API.
                 context = set_span_in_context(span, context or get_current())  # type: ignore[arg-type]
             self._call(value, context)
-
-    take = _forward
 
     def _call(self, value: float, context: Context | None) -> None:
         raise NotImplementedError

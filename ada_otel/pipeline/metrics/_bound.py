@@ -9,14 +9,13 @@ A stock ``record()`` cleans the attributes, sorts and hashes them for each View 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from time import time_ns
 from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
-from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ada_otel._diagnostics import contained, report, repr_of
@@ -40,8 +39,6 @@ class Binding:
 
     __slots__ = ("_attributes", "_config", "_consumer", "_instrument", "_state")
 
-    #: Whether values go into cells of ours.
-    direct = True
     _least: float = -_GREATEST
 
     def __init__(self, instrument: Any, attributes: Attributes) -> None:
@@ -90,9 +87,6 @@ class Binding:
                 self._aggregate(others, value, context, span_context)
         except Exception as error:
             self._failed(value, error)
-
-    #: The method of every kind, under one name.
-    take = _record
 
     def _find_cells(self) -> tuple[bool, tuple[Cell, ...], tuple[Cell, ...]]:
         check_pid()
@@ -150,42 +144,6 @@ class Binding:
             f"Metric {self._instrument.name!r} was given {repr_of(value)}; it takes {wanted}. "
             "Such values are dropped.",
         )
-
-
-def record_together(  # noqa: C901  # one body, as above
-    values: Sequence[tuple[Binding, float]], span_context: SpanContext | None
-) -> None:
-    """Record values of several handles; never raises. It is cheaper than a call for each.
-
-    Args:
-        values: Handles and what each is to record, as its own method takes it.
-        span_context: Of the exemplar of the first one, the only one that gets any.
-    """
-    for handle, value in values:
-        try:
-            if not handle.direct:
-                handle.take(value, None, span_context)
-            elif not handle._config._config.is_enabled:
-                pass
-            elif not handle._least <= value <= _GREATEST:
-                handle._refuse(value)
-            else:
-                epoch, traced, cells, others = handle._state
-                if epoch is not handle._consumer.epoch:
-                    traced, cells, others = handle._find_cells()
-                for cell in cells:
-                    pending = cell.pending
-                    pending.append(value)
-                    if len(pending) >= cell.room and not cell.full():
-                        handle._state = _UNBOUND
-                if traced and span_context is not None and span_context[3] & 1:
-                    for cell in cells:
-                        cell.keep(value, span_context, handle._attributes)
-                if others:
-                    handle._aggregate(others, value, None, span_context)
-        except Exception as error:
-            handle._failed(value, error)
-        span_context = None
 
 
 class BoundCounter(Binding):
