@@ -23,6 +23,9 @@ import ada_otel  # noqa: E402, F401
 
 sys.path[:] = _with_root
 
+from tests.support.servers import or_skip  # noqa: E402
+from tools.builds.go import build  # noqa: E402
+from tools.builds.targets import OTELCOL  # noqa: E402
 from tools.errors import ToolError  # noqa: E402
 from tools.stack import Stack, free_ports  # noqa: E402
 
@@ -44,6 +47,12 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     if earlier is not None:
         os.environ["TMPDIR"] = earlier
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The collector of collector/distribution."""
+    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,6 @@ from tests.drills.proxy import Proxy, proxy
 from tests.drills.report import ENDINGS, LONG, figures
 from tests.support.collector import BASE, COLLECTOR, Collector, eventually, get_json
 from tests.support.otlp_sender import counter, post, record, span, trace_id
-from tests.support.servers import or_skip
-from tools.builds.go import build
-from tools.builds.targets import OTELCOL
 from tools.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -32,12 +29,6 @@ pytestmark = pytest.mark.integration
 OUTAGE = 120.0 if LONG else 4.0
 COUNT = 20_000 if LONG else 2_000
 BATCH = 200
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The collector of collector/distribution."""
-    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 class _Ends:

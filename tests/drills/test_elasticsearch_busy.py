@@ -22,21 +22,12 @@ import pytest
 from tests.drills.report import ENDINGS, figures
 from tests.support.collector import Collector, eventually
 from tests.support.otlp_sender import post, record
-from tests.support.servers import or_skip
-from tools.builds.go import build
-from tools.builds.targets import OTELCOL
 
 pytestmark = pytest.mark.integration
 
 COUNT = 300
 #: How often a document is refused before it is taken, where the stand-in is busy for a while.
 TIMES = 2
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The collector of collector/distribution."""
-    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 class _Busy(ThreadingHTTPServer):

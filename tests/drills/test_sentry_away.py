@@ -22,9 +22,6 @@ from tests.drills.proxy import Proxy, proxy
 from tests.drills.report import ENDINGS, LONG, figures
 from tests.support.collector import BASE, SENTRY, Collector, eventually, get_json
 from tests.support.otlp_sender import post, record, span, trace_id
-from tests.support.servers import or_skip
-from tools.builds.go import build
-from tools.builds.targets import OTELCOL
 from tools.stack import Stack
 from tools.stack.servers.sentry_sink import SENTRY_AUTH, SENTRY_KEY, SENTRY_PROJECT
 from tools.stack.sink import Store, serve
@@ -36,12 +33,6 @@ COUNT = 20_000 if LONG else 4_000
 REQUEST = 200
 #: The most that otelcol.sentry.yaml puts into one batch.
 BATCH = 1000
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The collector of collector/distribution."""
-    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 class _Sentry(Store):

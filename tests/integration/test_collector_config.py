@@ -26,9 +26,6 @@ from ada_otel import _sentry_dsn
 from tests.drills.report import LONG
 from tests.support.collector import BASE, SENTRY, Collector, Sent, eventually, get_json
 from tests.support.ports import free_port
-from tests.support.servers import or_skip
-from tools.builds.go import build
-from tools.builds.targets import OTELCOL
 from tools.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -41,12 +38,6 @@ DSN = {
 
 #: How long the collector tries before a stop while Elasticsearch is away; as shipped in the long form.
 TRY_SECONDS = 20 if LONG else 2
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The collector of collector/distribution."""
-    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 @pytest.fixture(scope="module")

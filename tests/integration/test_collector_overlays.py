@@ -29,9 +29,6 @@ from tests.support.capture import CAPTURE, captured, overlay, plain, running
 from tests.support.collector import BASE, COLLECTOR, Collector, eventually, get_json
 from tests.support.otlp_sender import counter, post, record, span, trace_id
 from tests.support.ports import free_port
-from tests.support.servers import or_skip
-from tools.builds.go import build
-from tools.builds.targets import OTELCOL
 from tools.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -42,12 +39,6 @@ OVERLAYS = sorted({path.name.split(".")[1] for path in COLLECTOR.glob("otelcol.*
 GOLDEN = Path(__file__).parent / "golden"
 HMAC_KEY = "a key of the tests, 32 bytes or more"
 SHOP = {"service.name": "shop", "service.instance.id": "worker-1", "deployment.environment.name": "staging"}
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The collector of collector/distribution."""
-    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 @pytest.fixture(scope="module")

@@ -15,20 +15,11 @@ from tests.support.capture import captured, running
 from tests.support.collector import Collector, eventually
 from tests.support.otlp_sender import post, span, trace_id
 from tests.support.ports import free_port
-from tests.support.servers import or_skip
-from tools.builds.go import build
-from tools.builds.targets import OTELCOL
 
 pytestmark = pytest.mark.integration
 
 OVERLAYS = ("load_balancing", "tier_tls")
 SHOP = {"service.name": "shop"}
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The collector of collector/distribution."""
-    return or_skip(lambda: build(OTELCOL)) / "otelcol"
 
 
 class Authority:
