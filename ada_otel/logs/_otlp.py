@@ -99,9 +99,7 @@ class OTLPSink:
         logger = self._loggers.get(line.logger) or self._logger(line.logger)
         number, text = severity(line.level, line.level_name)
         observed = time.time_ns()
-        queue_plain: Any = getattr(
-            getattr(_api, "_LOGGER_PROVIDER", None) or get_logger_provider(), "queue_plain", None
-        )
+        queue_plain: Any = getattr(get_logger_provider(), "queue_plain", None)
         if queue_plain is not None and queue_plain(
             logger,
             line.span_context,

@@ -188,6 +188,7 @@ def respond(
                 request.length = value
             elif size == 12 and name.lower() == "x-request-id":
                 own = True
+        # As in `_note_span`, in one piece: each call that is spared is 0.5 µs of each request.
         environ = request.environ
         traced = environ.get(TRACED)
         if traced is None:

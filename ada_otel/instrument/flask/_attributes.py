@@ -11,6 +11,7 @@ from typing import Any
 
 from opentelemetry.util.http import detect_synthetic_user_agent, normalize_user_agent, sanitize_method
 
+from ada_otel.instrument.flask._status import without_empty
 from ada_otel.pipeline.grouped import Group, GroupedAttributes
 
 _CACHED_VALUES = 512
@@ -71,7 +72,7 @@ def _server(raw_method: str, scheme: str | None, host: str | None, port: Any, pr
         "network.protocol.version": protocol_version(protocol),
     }
     _put_port(found, "server.port", port)
-    return Group(tuple((key, value) for key, value in found.items() if value not in {None, ""}))
+    return Group(tuple(without_empty(found).items()))
 
 
 @lru_cache(_CLIENTS)
@@ -81,7 +82,7 @@ def _client(address: str | None, user_agent: Any) -> Group:
     found = {"client.address": address, "user_agent.original": agent}
     if agent and (kind := detect_synthetic_user_agent(agent)):
         found["user_agent.synthetic.type"] = kind
-    return Group(tuple((key, value) for key, value in found.items() if value not in {None, ""}))
+    return Group(tuple(without_empty(found).items()))
 
 
 def _put_port(found: dict[str, Any], key: str, text: Any) -> None:

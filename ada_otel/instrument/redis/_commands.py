@@ -120,15 +120,13 @@ class CommandTracing:
                 duration = self._server(client).durations.of(told.operation, failure)
             elif told.lookup is not None:
                 self._count(told.lookup, response)
-            if span is None:
-                duration.record(seconds, None, None)
-                return
-            duration.record(seconds, None, span.get_span_context())
+            duration.record(seconds, None, None if span is None else span.get_span_context())
+        except Exception as error:
+            failed("Measuring a Redis command", error)
+        if span is not None:
             if failure is not None:
                 _note_error(span, failure)
             span.end()
-        except Exception as error:
-            failed("Measuring a Redis command", error)
 
     def _any_command(
         self,
