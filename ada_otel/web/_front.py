@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ada_otel.web import requests
 from ada_otel.web._pages import answer_with, has_route, table
-from ada_otel.web._request_log import Served
+from ada_otel.web._served import Served, respond
 from ada_otel.web.context import _current
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def install() -> None:
     if flask is None or getattr(flask.Flask, _INSTALLED, False):
         return
     original: Callable[..., Iterable[bytes]] = flask.Flask.__call__
-    pages, options, respond = table.pages, requests.options, requests.respond
+    pages, options = table.pages, requests.options
 
     @functools.wraps(original)
     def call(app: Flask, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -44,6 +44,7 @@ def install() -> None:
         if not options.on or (outer is not None and outer.environ is environ):
             return original(app, environ, start_response)
         request = Served(environ)
+        request.named = True
         token = _current.set(request)
         try:
             body = original(app, environ, functools.partial(respond, request, start_response))

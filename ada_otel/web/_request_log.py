@@ -21,31 +21,19 @@ from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
 from ada_otel.logs._redaction import Redactor, redactor
 from ada_otel.pipeline.grouped import Group, GroupedAttributes
+from ada_otel.web._served import Served
 from ada_otel.web.context import RequestContext
 
 if TYPE_CHECKING:
     from ada_otel.pipeline.logging import Finish
 
-__all__ = ["RequestLog", "Served"]
+__all__ = ["RequestLog"]
 
 #: Not below ``ada_otel``: what our own loggers say is not sent.
 _NAME = "ada.requests"
 _logger = logging.getLogger(_NAME)
 #: Of a line: eight of its own, six of the request's.
 _MOST_ATTRIBUTES = 14
-
-
-class Served(RequestContext):
-    """A request with what its log line says."""
-
-    status: str | None = None
-    length: str | None = None
-    sent = 0
-    span_context: trace.SpanContext | None = None
-
-    def __init__(self, environ: dict[str, Any]) -> None:
-        self.environ = environ
-        self.began = perf_counter()
 
 
 class RequestLog:

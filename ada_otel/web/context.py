@@ -11,7 +11,7 @@ from opentelemetry import trace
 
 __all__ = ["TRACED", "RequestContext", "current", "set_user"]
 
-#: Where the fast path keeps its request, with ``span`` and its ``context``, in the WSGI environment.
+#: Where the fast path keeps its request, in the WSGI environment, as long as it is served.
 TRACED = "ada_otel.request"
 
 _valid_id = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -22,6 +22,8 @@ class RequestContext:
     """What is known of one request; everything but the environ is worked out when asked for."""
 
     # On the class, as most requests ask for none of it.
+    #: That of the request's span, where it is known.
+    span_context: trace.SpanContext | None = None
     _request_id: str | None = None
     _route: str | None = None
     _session: dict[str, Any] | None = None
@@ -35,7 +37,7 @@ class RequestContext:
     def request_id(self) -> str:
         """A valid ``X-Request-ID``, else the trace id of ``traceparent`` or of the span, else a new one."""
         if self._request_id is None:
-            self._request_id = _request_id(self.environ)
+            self._request_id = _request_id(self.environ, self.span_context)
         return self._request_id
 
     @request_id.setter
@@ -135,7 +137,7 @@ def set_user(user_id: object) -> None:
         found.user_id = user_id
 
 
-def _request_id(environ: dict[str, Any]) -> str:
+def _request_id(environ: dict[str, Any], span_context: trace.SpanContext | None) -> str:
     given = environ.get("HTTP_X_REQUEST_ID")
     if given and _valid_id.fullmatch(given) is not None:
         from ada_otel.redaction import redactor
@@ -145,9 +147,8 @@ def _request_id(environ: dict[str, Any]) -> str:
     parent = environ.get("HTTP_TRACEPARENT")
     if parent and (found := _traceparent.fullmatch(parent.strip())) is not None:
         return found[1]
-    traced = environ.get(TRACED)
     # By position: half of the time by name.
-    if trace_id := (trace.get_current_span().get_span_context() if traced is None else traced.context)[0]:
+    if trace_id := (span_context or trace.get_current_span().get_span_context())[0]:
         return format(trace_id, "032x")
     import uuid
 

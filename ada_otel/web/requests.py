@@ -14,9 +14,9 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 
 from ada_otel._diagnostics import failed
-from ada_otel.pipeline.tracing.span import put
-from ada_otel.web._request_log import RequestLog, Served
-from ada_otel.web.context import TRACED, RequestContext, _current, flask_context
+from ada_otel.web._request_log import RequestLog
+from ada_otel.web._served import Served, note_span
+from ada_otel.web.context import RequestContext, _current, flask_context
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -175,57 +175,15 @@ class Body:
             options.log.completed(self._request, error, aborted=aborted)
 
 
-def respond(
-    request: Served, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
-) -> Any:
-    """Take up what a response says, and give it its request id; the ``start_response`` of PEP 3333."""
-    try:
-        request.status = status
-        own = False
-        for name, value in headers:
-            size = len(name)
-            if size == 14 and name.lower() == "content-length":
-                request.length = value
-            elif size == 12 and name.lower() == "x-request-id":
-                own = True
-        # As in `_note_span`, in one piece: each call that is spared is 0.5 µs of each request.
-        environ = request.environ
-        traced = environ.get(TRACED)
-        if traced is None:
-            _note_span(request)
-        else:
-            request.span_context = context = traced.context
-            # Most often it is the trace's id, and in so many words.
-            if context[0] and "HTTP_X_REQUEST_ID" not in environ and "HTTP_TRACEPARENT" not in environ:
-                request._request_id = request._request_id or format(context[0], "032x")
-            put(traced.span, "request_id", request._request_id or request.request_id)
-        if not own:
-            headers.append(("X-Request-ID", request._request_id or request.request_id))
-        request._flask_context = flask_context(environ)
-    except Exception as error:
-        failed("Giving a response its request id", error)
-    return start_response(status, headers, *rest)
-
-
 def _raised(_app: Any, **_extra: Any) -> None:
     """An error that goes through the app makes no response; here its span is current for the last time."""
     request = _current.get()
     if isinstance(request, Served):
         try:
-            _note_span(request)
+            note_span(request)
             request._flask_context = flask_context(request.environ)
         except Exception as error:
             failed("Noting the span of a request that failed", error)
-
-
-def _note_span(request: Served) -> None:
-    traced = request.environ.get(TRACED)
-    if traced is None:
-        span = trace.get_current_span()
-        request.span_context = span.get_span_context()
-    else:
-        span, request.span_context = traced.span, traced.context
-    put(span, "request_id", request.request_id)
 
 
 def _begin() -> Any:

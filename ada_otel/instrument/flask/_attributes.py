@@ -11,7 +11,6 @@ from typing import Any
 
 from opentelemetry.util.http import detect_synthetic_user_agent, normalize_user_agent, sanitize_method
 
-from ada_otel.instrument.flask._status import without_empty
 from ada_otel.pipeline.grouped import Group, GroupedAttributes
 
 _CACHED_VALUES = 512
@@ -56,7 +55,8 @@ def request_attributes(environ: dict[str, Any]) -> GroupedAttributes:
             found["url.path"] = path
         if query := get("QUERY_STRING"):
             found["url.query"] = query
-    _put_port(found, "client.port", get("REMOTE_PORT"))
+    if port := get("REMOTE_PORT"):
+        _put_port(found, "client.port", port)
     return GroupedAttributes((server, _client(address, get("HTTP_USER_AGENT"))), found)
 
 
@@ -91,3 +91,8 @@ def _put_port(found: dict[str, Any], key: str, text: Any) -> None:
             found[key] = int(text)
         except (TypeError, ValueError):
             return
+
+
+def without_empty(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a request does not say."""
+    return {key: value for key, value in attributes.items() if value not in {None, ""}}

@@ -12,7 +12,7 @@ from ada_otel.pipeline.current import attach, detach
 
 class _Noting(Protocol):
     error: BaseException | None
-    sent: int
+    streamed: int | None
 
 
 class StreamedBody:
@@ -34,7 +34,7 @@ class StreamedBody:
         token = attach(self._context)
         try:
             piece = next(self._next)
-            self._request.sent += len(piece)
+            self._request.streamed = (self._request.streamed or 0) + len(piece)
         except StopIteration:
             self._end()
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
-from time import perf_counter_ns, time_ns
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -27,22 +27,23 @@ from opentelemetry.instrumentation.propagators import get_global_response_propag
 from opentelemetry.instrumentation.wsgi import default_response_propagation_setter, wsgi_getter
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.semconv.schemas import Schemas
-from opentelemetry.trace import INVALID_SPAN, SpanKind
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.http import parse_excluded_urls
 
 from ada_otel import catalogue
 from ada_otel._diagnostics import contained, failed
-from ada_otel.instrument.flask._attributes import method_of, protocol_version, request_attributes
+from ada_otel.instrument.flask._attributes import method_of, request_attributes
 from ada_otel.instrument.flask._body import StreamedBody
 from ada_otel.instrument.flask._commenter import COMMENTER_KEY, request_tags
 from ada_otel.instrument.flask._headers import request_capture, response_capture
-from ada_otel.instrument.flask._status import bind_metrics, declared_size, set_status, without_empty
+from ada_otel.instrument.flask._measures import Entry, bind_metrics
+from ada_otel.instrument.flask._status import declared_size, set_status
 from ada_otel.pipeline.current import attach, detach, get_current
-from ada_otel.pipeline.metrics import bind
 from ada_otel.pipeline.tracing.begin import begin_with
 from ada_otel.pipeline.tracing.span import RecordingSpan, error_status, put
+from ada_otel.web._served import Served, respond
 from ada_otel.web.context import TRACED
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 #: The scope of the stock instrumentation: what reads its telemetry goes on working.
 SCOPE = "opentelemetry.instrumentation.flask"
 
-#: In the order of :class:`~ada_otel.instrument.flask._status.RequestMetrics`.
+#: In the order of :class:`~ada_otel.instrument.flask._measures.RequestMetrics`.
 _HISTOGRAMS = (
     "http.server.request.duration",
     "http.server.request.body.size",
@@ -59,25 +60,6 @@ _HISTOGRAMS = (
 )
 
 _EMPTY = Context()
-
-
-class Request:
-    """What is known of one request while it is served."""
-
-    __slots__ = ("context", "error", "length", "route", "sent", "span", "status", "streamed", "tags")
-
-    def __init__(self, span: trace.Span) -> None:
-        self.span = span
-        #: The span's context, which the request log asks for, too.
-        self.context = span.get_span_context()
-        self.route: str | None = None
-        self.status: str | None = None
-        self.error: BaseException | None = None
-        self.streamed = False
-        #: The response's Content-Length, and the bytes that a streamed one has sent so far.
-        self.length: str | None = None
-        self.sent = 0
-        self.tags: dict[str, str] | None = None
 
 
 class Middleware:
@@ -94,11 +76,7 @@ class Middleware:
         histograms = [catalogue.create(meter, catalogue.metric(name)) for name in _HISTOGRAMS]
         active = catalogue.create(meter, catalogue.metric("http.server.active_requests"))
         # One handle per set of attributes; the sets are few (routes, not paths), and the caches bounded.
-        self._active = lru_cache(256)(
-            lambda method, scheme: bind(
-                active, without_empty({"http.request.method": method, "url.scheme": scheme})
-            )
-        )
+        self._entries = lru_cache(256)(partial(Entry, active))
         self._metrics = lru_cache(2048)(partial(bind_metrics, histograms))
         self._request_hook = options.get("request_hook")
         self._response_hook = options.get("response_hook")
@@ -107,6 +85,7 @@ class Middleware:
         self._excluded = found if found._excluded_urls else None
         self._capture_request = request_capture()
         self._capture_response = response_capture()
+        self._tells = self._response_hook is not None or self._capture_response is not None
         self._tags = (
             request_tags(options.get("commenter_options") or {})
             if options.get("enable_commenter", True)
@@ -117,11 +96,20 @@ class Middleware:
         self._propagator: Any = None
         self._standard_headers = False
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def __call__(  # noqa: C901, PLR0912  # one body: a call into a helper is a hundredth of what all of this costs
+        self, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         if self._excluded is not None and self._excluded.url_disabled(_url(environ)):
             return self.wsgi_app(environ, start_response)
-        started = perf_counter_ns()
+        started = perf_counter()
+        request: Served | None = None
+        if type(start_response) is partial and start_response.func is respond:
+            request = start_response.args[0]
+        if request is None or request.span is not None:
+            # Nobody stands in front, or an application called this one with what it was given itself.
+            request = Served(environ)
+            start_response = partial(respond, request, start_response)
         context, kind = get_current(), SpanKind.SERVER
         # Inside another span, of a WSGI middleware say, this one is internal, as in the stock code.
         if context.get(_SPAN_KEY, INVALID_SPAN) is not INVALID_SPAN:
@@ -135,16 +123,17 @@ class Middleware:
             context = _EMPTY
         else:
             context = self._extract(environ)
-        method = method_of(environ.get("REQUEST_METHOD", ""))[0]
-        scheme = environ.get("wsgi.url_scheme")
-        span = self._begin(
-            "HTTP" if method == "_OTHER" else method,
-            kind,
-            context,
-            partial(request_attributes, environ),
-            start_time=time_ns(),
+        entry = self._entries(environ.get("REQUEST_METHOD", ""), environ.get("wsgi.url_scheme"))
+        request.span = span = self._begin(
+            entry.name, kind, context, partial(request_attributes, environ), start_time=time_ns()
         )
-        request = Request(span)
+        request.span_context = (
+            span._context
+            if type(span) is RecordingSpan or type(span) is NonRecordingSpan
+            else span.get_span_context()
+        )
+        if self._tells or type(span) is not NonRecordingSpan or get_global_response_propagator() is not None:
+            request.answered = self._answered
         outer = environ.get(TRACED)
         environ[TRACED] = request
         inner = Context(context)
@@ -153,23 +142,26 @@ class Middleware:
             request.tags = {}
             dict.__setitem__(inner, COMMENTER_KEY, request.tags)
         token = attach(inner)
-        active = self._active(method, scheme)
-        active.add(1, None, None)
+        entry.active.add(1, None, None)
         try:
-            body = self.wsgi_app(environ, partial(self._respond, request, start_response))
+            body = self.wsgi_app(environ, start_response)
         except BaseException as error:
             request.error = error
-            self._finish(request, environ, method, scheme, started, active)
+            self._finish(request, environ, started, entry)
             raise
         finally:
             detach(token)
-            if outer is not None:
+            if outer is None:
+                environ.pop(
+                    TRACED, None
+                )  # which is the request's own: they would wait for the garbage collector
+            else:
                 # An application called this one with its own environ, and is not done with it.
                 environ[TRACED] = outer
-        if request.streamed and not isinstance(body, environ.get("wsgi.file_wrapper", ())):
-            finish = partial(self._finish, request, environ, method, scheme, started, active)
-            return StreamedBody(body, inner, request, finish)
-        self._finish(request, environ, method, scheme, started, active)
+        if request.length is None and _is_streamed(body, environ):
+            request.streamed = 0
+            return StreamedBody(body, inner, request, partial(self._finish, request, environ, started, entry))
+        self._finish(request, environ, started, entry)
         return body
 
     def _extract(self, environ: dict[str, Any]) -> Context:
@@ -182,19 +174,22 @@ class Middleware:
     def preprocess_request(self, *arguments: Any) -> Any:
         """In the place of ``Flask.preprocess_request``: give the span what Flask knows by now, the route."""
         try:
-            flask_request = _cv_request.get().request
+            flask_context = _cv_request.get()
+            flask_request = flask_context.request
             environ = flask_request.environ
             request = environ.get(TRACED)
             if request is not None:
+                request._flask_context = flask_context
                 rule = flask_request.url_rule
                 if rule is not None:
-                    request.route = rule.rule
+                    request._route = rule.rule
                 if self._tags is not None and request.tags is not None:
-                    request.tags.update(self._tags(None if rule is None else rule.endpoint, request.route))
-                if request.span.is_recording():
-                    self._describe(request.span, rule, environ)
+                    request.tags.update(self._tags(None if rule is None else rule.endpoint, request._route))
+                span = request.span
+                if type(span) is not NonRecordingSpan and span.is_recording():
+                    self._describe(span, rule, environ)
                 if self._request_hook is not None:
-                    self._request_hook(request.span, environ)
+                    self._request_hook(span, environ)
         except Exception as error:
             failed("Tracing a request", error)
         return self.preprocessing(*arguments)
@@ -212,59 +207,43 @@ class Middleware:
         if self._capture_request is not None and span.kind is SpanKind.SERVER:
             span.set_attributes(self._capture_request(environ))
 
-    def _respond(
-        self, request: Request, start_response: Any, status: str, headers: list[tuple[str, str]], *rest: Any
-    ) -> Any:
-        try:
-            request.status = status
-            for name, text in headers:
-                if len(name) == 14 and name.lower() == "content-length":
-                    request.length = text
-            span = request.span
-            propagator = get_global_response_propagator()
-            if propagator is not None:
-                propagator.inject(headers, setter=default_response_propagation_setter)
-            if span.is_recording():
-                set_status(span, status)
-                if self._capture_response is not None and span.kind is SpanKind.SERVER:  # type: ignore[attr-defined]
-                    span.set_attributes(self._capture_response(headers))
-            if self._response_hook is not None:
-                self._response_hook(span, status, headers)
-        except Exception as error:
-            failed("Tracing a response", error)
-        return start_response(status, headers, *rest)
+    def _answered(self, span: Any, status: str, headers: list[tuple[str, str]]) -> None:
+        """Tell span, propagator and hook of the response that begins."""
+        propagator = get_global_response_propagator()
+        if propagator is not None:
+            propagator.inject(headers, setter=default_response_propagation_setter)
+        if span.is_recording():
+            set_status(span, status)
+            if self._capture_response is not None and span.kind is SpanKind.SERVER:
+                span.set_attributes(self._capture_response(headers))
+        if self._response_hook is not None:
+            self._response_hook(span, status, headers)
 
-    def _finish(
-        self,
-        request: Request,
-        environ: dict[str, Any],
-        method: str,
-        scheme: str | None,
-        started: int,
-        active: Any,
-    ) -> None:
+    def _finish(self, request: Served, environ: dict[str, Any], started: float, entry: Entry) -> None:
         try:
-            span, context, error = request.span, request.context, request.error
-            active.add(-1, None, None)
-            version = protocol_version(environ.get("SERVER_PROTOCOL", ""))
+            span, error, length = request.span, request.error, request.length
+            entry.active.add(-1, None, None)
             raised = type(error).__qualname__ if error is not None and request.status is None else None
-            measures = self._metrics(method, scheme, version, request.route, request.status, raised)
+            measures = self._metrics(
+                entry, environ.get("SERVER_PROTOCOL", ""), request._route, request.status, raised
+            )
             # Its exemplars lead from slow requests to their traces; the other metrics need none.
-            measures.duration.record((perf_counter_ns() - started) / 1e9, None, context)
+            measures.duration.record(perf_counter() - started, None, request.span_context)
             received = environ.get("CONTENT_LENGTH")
             if received and (size := declared_size(received)) is not None:
                 measures.request_size.record(size, None, None)
-            size = (
-                request.sent if request.length is None and request.streamed else declared_size(request.length)
-            )
-            if size is not None and method != "HEAD":
+            size = request.streamed
+            if length is not None:  # as declared_size, without that call
+                size = int(length) if length.isdecimal() else None
+            if size is not None and entry.method != "HEAD":
                 measures.response_size.record(size, None, None)
-            if error is not None and span.is_recording():
-                if raised is not None:
-                    span.set_attribute("error.type", raised)
-                span.record_exception(error)
-                span.set_status(error_status(error))
-            span.end()
+            if type(span) is not NonRecordingSpan:
+                if error is not None and span.is_recording():
+                    if raised is not None:
+                        span.set_attribute("error.type", raised)
+                    span.record_exception(error)
+                    span.set_status(error_status(error))
+                span.end()
         except Exception as problem:
             failed("Ending a request's span", problem)
 
@@ -280,32 +259,17 @@ def install(app: Flask, options: dict[str, Any]) -> None:
     middleware = Middleware(app, options)
     app.wsgi_app = middleware  # type: ignore[method-assign]
     app.preprocess_request = middleware.preprocess_request  # type: ignore[method-assign]
-    process_response = app.process_response
-
-    def process_and_note(response: flask.Response) -> flask.Response:
-        # The span of a streamed response ends with the body. Error pages come as iterators as well, but their
-        # length is known.
-        processed = process_response(response)
-        if not isinstance(processed.response, (list, tuple)) and "Content-Length" not in processed.headers:
-            request = _cv_request.get().request.environ.get(TRACED)
-            if request is not None:
-                request.streamed = True
-        return processed
-
-    app.process_response = process_and_note  # type: ignore[method-assign]
     got_request_exception.connect(_note_error, app)
-    app._ada_otel_middleware = (middleware, process_response)  # type: ignore[attr-defined]
+    app._ada_otel_middleware = middleware  # type: ignore[attr-defined]
     app._is_instrumented_by_opentelemetry = True  # type: ignore[attr-defined]
 
 
 def remove(app: Flask) -> bool:
     """Take the instrumentation off again; False if this module did not put it there."""
-    installed = getattr(app, "_ada_otel_middleware", None)
-    if installed is None:
+    middleware = getattr(app, "_ada_otel_middleware", None)
+    if middleware is None:
         return False
-    middleware, process_response = installed
     app.wsgi_app = middleware.wsgi_app  # type: ignore[method-assign]
-    app.process_response = process_response  # type: ignore[method-assign]
     app.preprocess_request = middleware.preprocessing  # type: ignore[method-assign]
     got_request_exception.disconnect(_note_error, app)
     del app._ada_otel_middleware  # type: ignore[attr-defined]
@@ -331,6 +295,11 @@ def _note_error(_app: Flask, exception: BaseException, **_extra: Any) -> None:
     request = _cv_request.get().request.environ.get(TRACED)
     if request is not None:
         request.error = exception
+
+
+def _is_streamed(body: Any, environ: dict[str, Any]) -> bool:
+    """Whether a body of unknown length is still to be made; what has none is an empty tuple to Werkzeug."""
+    return type(body) is not tuple and not isinstance(body, environ.get("wsgi.file_wrapper", ()))
 
 
 def _reads_only_w3c(propagator: Any) -> bool:

@@ -82,7 +82,8 @@ class CommandTracing:
         first = args[0] if args else None
         if self._hooked or type(first) is not str or not first:
             return self._any_command(call, client, args, kwargs, current)
-        told = self._server(client).command(first, len(args))
+        server, count = self._server(client), len(args)
+        told = server.commands.get((first, count)) or server.find(first, count)
         span: trace.Span | None = None
         if not self._drops(current):
             if told.name in _DESCRIBED_BY_ARGUMENTS:
@@ -119,7 +120,10 @@ class CommandTracing:
             if failure is not None:
                 duration = self._server(client).durations.of(told.operation, failure)
             elif told.lookup is not None:
-                self._count(told.lookup, response)
+                if told.one:  # as _count, without that call
+                    (self._lookups.misses if response is None else self._lookups.hits).add(1, None, None)
+                else:
+                    self._count(told.lookup, response)
             duration.record(seconds, None, None if span is None else span.get_span_context())
         except Exception as error:
             failed("Measuring a Redis command", error)

@@ -33,9 +33,10 @@ class Command:
         attributes: Makes the span's attributes.
         duration: Its histogram, for a command that succeeds.
         lookup: The operation, if the answer says whether something was there.
+        one: Whether such an answer is about one key.
     """
 
-    __slots__ = ("attributes", "duration", "lookup", "name", "operation")
+    __slots__ = ("attributes", "duration", "lookup", "name", "one", "operation")
 
     def __init__(self, server: Server, name: str, count: int) -> None:
         self.name = _build_span_name(_NO_CLIENT, (name,))
@@ -46,6 +47,7 @@ class Command:
         self.operation = operation = redis_operation(name)
         self.duration: BoundHistogram = server.durations.of(operation)
         self.lookup = operation if operation in LOOKUPS else None
+        self.one = self.lookup != "MGET"
 
 
 class Server:
@@ -60,9 +62,10 @@ class Server:
         address: Its span attributes.
         group: The same.
         durations: Its histograms.
+        commands: Those of its commands that are remembered, by name and number of arguments.
     """
 
-    __slots__ = ("_commands", "address", "durations", "group", "owner")
+    __slots__ = ("address", "commands", "durations", "group", "owner")
 
     def __init__(self, owner: object, pool: Any, histogram: Any) -> None:
         self.owner = owner
@@ -73,14 +76,11 @@ class Server:
             )
         self.group = Group(tuple(self.address.items()))
         self.durations = Durations(histogram, {"db.system.name": "redis", **self.address})
-        self._commands: dict[tuple[str, int], Command] = {}
+        self.commands: dict[tuple[str, int], Command] = {}
 
-    def command(self, name: str, count: int) -> Command:
-        """What is known of a command by its name and the number of its arguments, itself included."""
-        key = (name, count)
-        found = self._commands.get(key)
-        if found is None:
-            if len(self._commands) >= _MOST_COMMANDS:
-                self._commands.clear()
-            found = self._commands[key] = Command(self, name, count)
+    def find(self, name: str, count: int) -> Command:
+        """A command that is not remembered; it is from now on."""
+        if len(self.commands) >= _MOST_COMMANDS:
+            self.commands.clear()
+        found = self.commands[name, count] = Command(self, name, count)
         return found
