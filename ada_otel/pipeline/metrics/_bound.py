@@ -30,8 +30,8 @@ CURRENT: Final[Any] = object()
 
 _GREATEST = sys.float_info.max
 
-_State = tuple[object, bool, tuple[Cell, ...], tuple[Cell, ...]]
-_UNBOUND: _State = (None, False, (), ())
+_State = tuple[object, bool, Cell | None, tuple[Cell, ...], tuple[Cell, ...]]
+_UNBOUND: _State = (None, False, None, (), ())
 
 
 class Binding:
@@ -46,12 +46,11 @@ class Binding:
         self._attributes = attributes
         self._config = instrument._meter_config
         self._consumer: Consumer = instrument._measurement_consumer
-        # The epoch of the cells; whether to look for a sampled span; cells that take batches; the others.
+        # The epoch of the cells; whether to look for a sampled span; the only cell, if it takes batches; all
+        # that take batches; the others.
         self._state = _UNBOUND
 
-    def _record(  # noqa: C901  # one body: each call into a helper would cost a tenth of it
-        self, value: float, context: Context | None = None, span_context: Any = CURRENT
-    ) -> None:
+    def _record(self, value: float, context: Context | None = None, span_context: Any = CURRENT) -> None:
         """Record one value; never raises.
 
         Args:
@@ -66,29 +65,41 @@ class Binding:
             if not self._least <= value <= _GREATEST:
                 self._refuse(value)
                 return
-            epoch, traced, cells, others = self._state
+            epoch, traced, cell, _, _ = state = self._state
             if epoch is not self._consumer.epoch:
-                traced, cells, others = self._find_cells()
-            for cell in cells:
-                pending = cell.pending
-                pending.append(value)
-                if len(pending) >= cell.room and not cell.full():
-                    self._state = _UNBOUND
-            if traced:
-                sampled = span_context
+                _, traced, cell, _, _ = state = self._find_cells()
+            if cell is None:
+                self._record_in_all(state, value, context, span_context)
+                return
+            pending = cell.pending
+            pending.append(value)
+            if len(pending) >= cell.room and not cell.full():
+                self._state = _UNBOUND
+            if traced and span_context is not None:
                 if span_context is CURRENT:
-                    span: Any = (context or get_current()).get(_SPAN_KEY)
-                    sampled = None if span is None else span.get_span_context()
+                    span_context = _span_context(context)
                 # A span context is a tuple; its flags by position take half of the time by name.
-                if sampled is not None and sampled[3] & 1:
-                    for cell in cells:
-                        cell.keep(value, sampled, self._attributes)
-            if others:
-                self._aggregate(others, value, context, span_context)
+                if span_context is not None and span_context[3] & 1:
+                    cell.keep(value, span_context, self._attributes)
         except Exception as error:
             self._failed(value, error)
 
-    def _find_cells(self) -> tuple[bool, tuple[Cell, ...], tuple[Cell, ...]]:
+    def _record_in_all(self, state: _State, value: float, context: Context | None, span_context: Any) -> None:
+        """Record where there are several readers or Views, or aggregations that take no batches."""
+        _, traced, _, cells, others = state
+        for cell in cells:
+            pending = cell.pending
+            pending.append(value)
+            if len(pending) >= cell.room and not cell.full():
+                self._state = _UNBOUND
+        sampled = _span_context(context) if traced and span_context is CURRENT else span_context
+        if traced and sampled is not None and sampled[3] & 1:
+            for cell in cells:
+                cell.keep(value, sampled, self._attributes)
+        if others:
+            self._aggregate(others, value, context, span_context)
+
+    def _find_cells(self) -> _State:
         check_pid()
         consumer = self._consumer
         while True:
@@ -101,10 +112,11 @@ class Binding:
             else:
                 batched, others = (), tuple(cells)
             traced = kind is TraceBasedExemplarFilter and bool(batched)
+            only = batched[0] if len(batched) == 1 and not others else None
             # One store of one tuple: no thread sees new cells with an old epoch, or the reverse.
-            self._state = (epoch, traced, batched, others)
+            self._state = state = (epoch, traced, only, batched, others)
             if epoch is consumer.epoch:
-                return traced, batched, others
+                return state
 
     def _aggregate(
         self, cells: tuple[Cell, ...], value: float, context: Context | None, span_context: Any
@@ -144,6 +156,12 @@ class Binding:
             f"Metric {self._instrument.name!r} was given {repr_of(value)}; it takes {wanted}. "
             "Such values are dropped.",
         )
+
+
+def _span_context(context: Context | None) -> Any:
+    """That of the span in a context; None if there is none."""
+    span: Any = (context or get_current()).get(_SPAN_KEY)
+    return None if span is None else span.get_span_context()
 
 
 class BoundCounter(Binding):

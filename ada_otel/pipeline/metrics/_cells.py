@@ -10,7 +10,7 @@ would be as much as all the rest of a bound ``add()``.
 from __future__ import annotations
 
 from _thread import RLock
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
@@ -224,7 +224,7 @@ class LastValueCell(_SampledCell):
 
 
 class HistogramCell(Cell):
-    """Counts into explicit buckets; sum, least and greatest of a batch take one C call each."""
+    """Counts into explicit buckets, a batch at a time."""
 
     __slots__ = ("_boundaries", "_reservoir")
     batched = True
@@ -242,16 +242,21 @@ class HistogramCell(Cell):
         held: Any = self.aggregation
         boundaries = self._boundaries
         total = reduce(add, batch, held._sum)
-        buckets = [bisect_left(boundaries, value) for value in batch]
+        # In order, each bucket that there is anything for takes two searches, and not each value one.
+        ordered = sorted(batch)
         if held._record_min_max:
-            held._min = min(held._min, min(batch))  # noqa: PLW3301  # min(x, *batch) would copy the batch
-            held._max = max(held._max, max(batch))  # noqa: PLW3301
+            held._min = min(held._min, ordered[0])
+            held._max = max(held._max, ordered[-1])
         held._sum = total
         counts = held._value
         if counts is None:
             counts = held._value = held._get_empty_bucket_counts()
-        for bucket in buckets:
-            counts[bucket] += 1
+        at, count = 0, len(ordered)
+        while at < count:
+            bucket = bisect_left(boundaries, ordered[at])
+            end = bisect_right(ordered, boundaries[bucket], at) if bucket < len(boundaries) else count
+            counts[bucket] += end - at
+            at = end
 
 
 def cell_for(aggregation: _Aggregation[Any], attributes: Attributes) -> Cell:
