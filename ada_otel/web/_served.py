@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 
 from ada_otel._diagnostics import failed
 from ada_otel.pipeline.tracing.span import put
@@ -31,7 +32,7 @@ class Served(RequestContext):
         sent: The bytes of a response without one that have left so far.
         streamed: The bytes that the app has made so far, where its span ends with the body.
         error: What was raised, in a view or through the app.
-        tags: What SQL comments say of it.
+        context: The context in which the app serves it.
     """
 
     # On the class, as RequestContext has it.
@@ -43,7 +44,7 @@ class Served(RequestContext):
     sent = 0
     streamed: int | None = None
     error: BaseException | None = None
-    tags: dict[str, str] | None = None
+    context: Context | None = None
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ

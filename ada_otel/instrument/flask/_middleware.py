@@ -36,9 +36,9 @@ from ada_otel import catalogue
 from ada_otel._diagnostics import contained, failed
 from ada_otel.instrument.flask._attributes import method_of, request_attributes
 from ada_otel.instrument.flask._body import StreamedBody
-from ada_otel.instrument.flask._commenter import COMMENTER_KEY, request_tags
 from ada_otel.instrument.flask._headers import request_capture, response_capture
 from ada_otel.instrument.flask._measures import Entry, bind_metrics
+from ada_otel.instrument.flask._routes import COMMENTER_KEY, Route, Routes
 from ada_otel.instrument.flask._status import declared_size, set_status
 from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.tracing.begin import begin_with
@@ -86,19 +86,16 @@ class Middleware:
         self._capture_request = request_capture()
         self._capture_response = response_capture()
         self._tells = self._response_hook is not None or self._capture_response is not None
-        self._tags = (
-            request_tags(options.get("commenter_options") or {})
-            if options.get("enable_commenter", True)
-            else None
+        self._routes = Routes(
+            enable_commenter=options.get("enable_commenter", True),
+            options=options.get("commenter_options") or {},
         )
         # With a middleware between, ProxyFix say, Flask sees another request than the server sent.
         self._rewritten = getattr(app.wsgi_app, "__func__", None) is not flask.Flask.wsgi_app
         self._propagator: Any = None
         self._standard_headers = False
 
-    def __call__(  # noqa: C901, PLR0912  # one body: a call into a helper is a hundredth of what all of this costs
-        self, environ: dict[str, Any], start_response: Any
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         if self._excluded is not None and self._excluded.url_disabled(_url(environ)):
             return self.wsgi_app(environ, start_response)
@@ -138,9 +135,7 @@ class Middleware:
         environ[TRACED] = request
         inner = Context(context)
         dict.__setitem__(inner, _SPAN_KEY, span)
-        if self._tags is not None:
-            request.tags = {}
-            dict.__setitem__(inner, COMMENTER_KEY, request.tags)
+        request.context = inner
         token = attach(inner)
         entry.active.add(1, None, None)
         try:
@@ -181,29 +176,29 @@ class Middleware:
             if request is not None:
                 request._flask_context = flask_context
                 rule = flask_request.url_rule
-                if rule is not None:
-                    request._route = rule.rule
-                if self._tags is not None and request.tags is not None:
-                    request.tags.update(self._tags(None if rule is None else rule.endpoint, request._route))
+                known = self._routes.get(id(rule)) or self._routes.learn(rule)
+                request._route = known.route
+                if known.tags is not None:
+                    dict.__setitem__(request.context, COMMENTER_KEY, known.tags)
                 span = request.span
                 if type(span) is not NonRecordingSpan and span.is_recording():
-                    self._describe(span, rule, environ)
+                    self._describe(span, known, environ)
                 if self._request_hook is not None:
                     self._request_hook(span, environ)
         except Exception as error:
             failed("Tracing a request", error)
         return self.preprocessing(*arguments)
 
-    def _describe(self, span: Any, rule: Any, environ: dict[str, Any]) -> None:
+    def _describe(self, span: Any, known: Route, environ: dict[str, Any]) -> None:
         if self._rewritten:
             span.set_attributes(request_attributes(environ).together())
-        if rule is not None:
-            name = _name(environ.get("REQUEST_METHOD", ""), rule.rule)
+        if known.route is not None:
+            name = _name(environ.get("REQUEST_METHOD", ""), known.route)
             if type(span) is RecordingSpan:
                 span._name = name
             else:
                 span.update_name(name)
-            put(span, "http.route", rule.rule)
+            put(span, "http.route", known.route)
         if self._capture_request is not None and span.kind is SpanKind.SERVER:
             span.set_attributes(self._capture_request(environ))
 
