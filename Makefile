@@ -5,6 +5,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PY      = $(VENV)/bin/python
+# How many tests run at once; two processors are enough for three, as most tests wait. tests/support/parallel.py
+# says which. A process that dies ends the run.
+WORKERS ?= 3
+PYTEST   = bin/pytest -n $(WORKERS) --max-worker-restart 0
 UV      = $(VENV)/bin/uv
 UV_VERSION = 0.13.9
 
@@ -62,10 +66,10 @@ format: setup
 
 test: setup
 	-@$(PY) -m tools.stack ensure
-	$(VENV)/bin/pytest $(PYTEST_ARGS)
+	$(VENV)/$(PYTEST) $(PYTEST_ARGS)
 
 test-unit: setup
-	$(VENV)/bin/pytest tests/unit $(PYTEST_ARGS)
+	$(VENV)/$(PYTEST) tests/unit $(PYTEST_ARGS)
 
 test-oldest: setup
 	@echo '== installing the oldest supported versions'
@@ -73,13 +77,13 @@ test-oldest: setup
 	  || $(UV) venv --quiet --allow-existing --python $(PY) .venv-oldest
 	@$(UV) pip install --quiet --compile-bytecode --python .venv-oldest --requirement requirements/oldest.txt
 	@$(UV) pip install --quiet --compile-bytecode --python .venv-oldest --no-deps --reinstall dist/*.whl
-	.venv-oldest/bin/pytest tests/unit --ignore-glob='*/test_tools_*' --ignore-glob='*/test_co*' \
+	.venv-oldest/$(PYTEST) tests/unit --ignore-glob='*/test_tools_*' --ignore-glob='*/test_co*' \
 	  --ignore=tests/unit/test_docs.py --ignore=tests/unit/test_example_ada.py \
 	  --ignore=tests/unit/test_benchmarks.py --ignore=tests/unit/analysis \
 	  --ignore=tests/unit/sentry_bridge --ignore=tests/unit/dashboards --ignore=tests/unit/test_kubernetes.py \
 	  --ignore=tests/unit/test_drift.py --ignore=tests/unit/test_alerts_page.py --ignore=tests/unit/test_shortened.py \
 	  --ignore=tests/unit/test_kibana.py --ignore=tests/unit/test_sizing.py --ignore=tests/unit/test_drilled.py --ignore=tests/unit/test_runbooks.py \
-	  --ignore=tests/unit/business/test_typing.py $(PYTEST_ARGS)
+	  --ignore=tests/unit/business/test_typing.py --ignore=tests/unit/test_parallel.py $(PYTEST_ARGS)
 
 demo: setup
 	@$(PY) -m tools.demo $(if $(ONCE),--once)

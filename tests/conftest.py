@@ -9,8 +9,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,38 @@ import ada_otel  # noqa: E402, F401
 
 sys.path[:] = _with_root
 
+from tests.support.ports import OWN_RANGE  # noqa: E402
 from tests.support.servers import or_skip  # noqa: E402
 from tools.builds.go import build  # noqa: E402
 from tools.builds.targets import OTELCOL  # noqa: E402
 from tools.errors import ToolError  # noqa: E402
 from tools.stack import Stack, free_ports  # noqa: E402
+from tools.stack import ports as stack_ports  # noqa: E402
+
+#: ``pytest -n 2`` runs tests in two processes; servers that they start get no port of each other's.
+stack_ports.FREE_RANGE = OWN_RANGE
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests out between processes as :mod:`tests.support.parallel` says."""
+    from tests.support.parallel import Shares
+
+    return Shares(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Make reports ones that go from process to process: some tests log text that is not UTF-8."""
+    return _utf8((yield))
+
+
+def _utf8(report: Any) -> Any:
+    if isinstance(report, str):
+        return report.encode("utf-8", "backslashreplace").decode()
+    if isinstance(report, dict):
+        return {key: _utf8(value) for key, value in report.items()}
+    return type(report)(map(_utf8, report)) if isinstance(report, (list, tuple)) else report
 
 
 @pytest.fixture(scope="session", autouse=True)

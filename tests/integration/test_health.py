@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.process import clean_environment
 from tests.support.servers import or_skip
 from tools.stack import Stack, free_ports
@@ -120,9 +120,7 @@ def until(true: Callable[[], Any], said: Callable[[], str], seconds: float = 60)
 @contextmanager
 def gunicorn(folder: Path, servers: Stack, **settings: str) -> Iterator[Served]:
     (folder / "shop.py").write_text(APP, encoding="utf-8")
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = int(sock.getsockname()[1])
+    port = free_port()
     addresses = {
         "DATABASE_URL": servers.url("postgresql").replace("postgresql://", "postgresql+psycopg://"),
         "REDIS_URL": servers.url("redis"),

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.process import clean_environment
 from tools.builds import go
 from tools.builds.targets import PROMETHEUS
@@ -54,12 +54,6 @@ ALONE = {
     "ADA_OTEL_METRICS_ENDPOINT": "true",
     "ADA_OTEL_RAISE": "true",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def get(port: int, path: str, accept: str = "text/plain") -> str | None:

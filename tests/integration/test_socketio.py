@@ -21,6 +21,7 @@ import pytest
 import socketio
 
 from tests.support.otlp_receiver import Received, otlp_receiver
+from tests.support.ports import free_port
 from tests.support.process import LAUNCHER, clean_environment
 
 pytestmark = pytest.mark.integration
@@ -54,13 +55,6 @@ APP = textwrap.dedent("""
 """)
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def _listening(port: int) -> bool:
     with suppress(OSError), closing(socket.create_connection((LOOPBACK, port), timeout=1)):
         return True
@@ -91,7 +85,7 @@ def _process(command: list[str], log: Path, **options: Any) -> Iterator[subproce
 def _redis(folder: Path) -> Iterator[str]:
     program = shutil.which("redis-server")
     assert program is not None, "redis-server is needed"
-    port = _free_port()
+    port = free_port()
     command = [program, "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"]
     with _process(command, folder / "redis.log", cwd=folder):
         _eventually(lambda: _listening(port))
@@ -102,7 +96,7 @@ def _redis(folder: Path) -> Iterator[str]:
 def _worker(
     mode: str, folder: Path, queue: str, received: Received, name: str, **extra: str
 ) -> Iterator[int]:
-    port = _free_port()
+    port = free_port()
     command = [LAUNCHER, GUNICORN, "app:app", "--bind", f"{LOOPBACK}:{port}", "--workers", "1"]
     command += ["--worker-class", "gevent" if mode == "gevent" else "gthread"]
     command += ["--threads", "20"] if mode == "threading" else []

@@ -6,14 +6,13 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import yaml
 from ada_otel import settings
 from ada_otel._diagnostics import forget_reports
 from tests.support.otlp_receiver import otlp_receiver
+from tests.support.ports import free_port
 from tests.support.process import LAUNCHER, clean_environment, run_program
 from tools import docs
 from tools.paths import REPOSITORY
@@ -326,9 +326,7 @@ def test_the_line_of_the_readme_serves_and_is_traced(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(
         'import flask\napp = flask.Flask("shop")\napp.get("/")(lambda: "served")\n', encoding="utf-8"
     )
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     scripts = Path(sysconfig.get_path("scripts"))
     with otlp_receiver() as received:
         environment = {

@@ -120,7 +120,9 @@ def _environment_of(function: Any) -> dict[str, str]:
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """Keep the worst outcome of a test's phases."""
+    """Keep the worst outcome of a test's phases, of the last time that it ran."""
+    if report.outcome == "rerun":
+        return
     before = _outcomes.get(report.nodeid)
     if report.outcome == "failed" or before is None or (before == "passed" and report.outcome == "skipped"):
         _outcomes[report.nodeid] = report.outcome

@@ -60,6 +60,7 @@ def _run(found: sources.Sources, folder: Path, variant: str, conventions: str) -
             "--tb=short",
             "-p",
             "no:cacheprovider",
+            "--reruns=2",  # some hold a request to ten milliseconds
             *options,
             *sources.SUITES,
         ],

@@ -53,7 +53,7 @@ OPTIONAL_PORTS: dict[str, Port] = {
 ALL_PORTS: dict[str, Port] = {**PORTS, **OPTIONAL_PORTS}
 
 #: Below the range that the kernel gives to outgoing connections, so that none of those takes a port we chose.
-_FREE_RANGE = range(20000, 32000)
+FREE_RANGE = range(20000, 32000)
 
 
 def variable(name: str) -> str:
@@ -86,14 +86,14 @@ def free_ports(environ: Mapping[str, str] | None = None, *, optional: bool = Fal
     """
     env = os.environ if environ is None else environ
     chosen: dict[str, int] = {}
-    candidates = iter(random.sample(_FREE_RANGE, len(_FREE_RANGE)))
+    candidates = iter(random.sample(FREE_RANGE, len(FREE_RANGE)))
     for name in ALL_PORTS if optional else PORTS:
         if env.get(variable(name)):
             chosen[name] = _number(variable(name), env[variable(name)], 0)
             continue
         chosen[name] = next((port for port in candidates if is_free(port)), 0)
         if not chosen[name]:
-            raise ToolError(f"no free port between {_FREE_RANGE.start} and {_FREE_RANGE.stop} on {LOOPBACK}")
+            raise ToolError(f"no free port between {FREE_RANGE.start} and {FREE_RANGE.stop} on {LOOPBACK}")
     return chosen
 
 

@@ -15,6 +15,7 @@ from ada_otel._diagnostics import forget_reports
 from ada_otel.observers import targets
 from ada_otel.observers._dependencies import Prober, attempt
 from ada_otel.observers.targets import Target
+from tests.support.ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +33,6 @@ def open_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
-
-
 def test_what_listens_is_reachable_with_latencies(open_port: int) -> None:
     found = attempt(Target("it", "localhost", open_port))
     assert found.reachable
@@ -46,7 +41,7 @@ def test_what_listens_is_reachable_with_latencies(open_port: int) -> None:
 
 
 def test_a_closed_port_and_a_name_that_is_none() -> None:
-    closed = attempt(Target("it", "127.0.0.1", _closed_port()))
+    closed = attempt(Target("it", "127.0.0.1", free_port()))
     assert (closed.reachable, closed.tcp) == (False, None)
     assert closed.dns is not None
     unknown = attempt(Target("it", "no-such-host.invalid", 1))
@@ -56,7 +51,7 @@ def test_a_closed_port_and_a_name_that_is_none() -> None:
 
 
 def test_a_reading_does_not_wait_and_has_the_result_later(open_port: int) -> None:
-    known = [Target("database", "127.0.0.1", open_port), Target("mail", "127.0.0.1", _closed_port())]
+    known = [Target("database", "127.0.0.1", open_port), Target("mail", "127.0.0.1", free_port())]
     prober = Prober(lambda: True, lambda: known, interval=0.05)
     started = time.monotonic()
     prober.read()
