@@ -290,7 +290,7 @@ class LoggerProvider(_SDKLoggerProvider):
         if kind.important:
             queue.add(item, True)
         else:
-            queue._add(item, False)
+            queue._queue.add(item, False)
         return True
 
     def _our_queue(self, logger: Any, attributes: int) -> BatchLogRecordProcessor | None:
