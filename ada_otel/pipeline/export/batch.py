@@ -17,7 +17,7 @@ from opentelemetry.trace import StatusCode
 
 from ada_otel._diagnostics import report
 from ada_otel.pipeline.export import stats
-from ada_otel.pipeline.export.queue import ErrorTraces, ItemQueue, weight
+from ada_otel.pipeline.export.queue import ErrorTraces, ItemQueue, weight, weight_of_parts
 from ada_otel.pipeline.export.target import Signal
 from ada_otel.pipeline.export.worker import Worker
 
@@ -256,6 +256,8 @@ class BatchLogRecordProcessor(_Batching, LogRecordProcessor):
 
     @staticmethod
     def _weigh(item: ReadableLogRecord) -> int:
+        if getattr(item, "otlp_deferred", False):
+            return weight_of_parts(item.parts)  # type: ignore[attr-defined]  # it has them
         return weight(item.log_record.attributes, item.log_record.body)
 
     @staticmethod

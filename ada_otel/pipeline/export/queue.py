@@ -233,3 +233,14 @@ def weight(attributes: Any, text: Any = None) -> int:
         elif kind is bytes:
             total += len(value)
     return total
+
+
+def weight_of_parts(parts: Sequence[Any]) -> int:
+    """The same of a log line that is not put together yet, which takes less than one that is."""
+    total = _BASE_BYTES
+    for part in parts:
+        if type(part) is str:
+            total += len(part)
+        elif type(part) is list:  # pairs
+            total += sum([_ATTRIBUTE_BYTES + len(value) for _, value in part if type(value) is str])
+    return total
