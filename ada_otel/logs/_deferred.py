@@ -60,14 +60,18 @@ def defer_record(counts: Counts | None, record: logging.LogRecord, message: str)
     extras = None
     if len(found) > STANDARD_COUNT:
         # What `extra=` adds comes after the fields that each record has from its beginning.
-        added = islice(found.items(), STANDARD_COUNT - 1, None)
-        usual = next(added)[0] == _LAST_STANDARD and type(record) is logging.LogRecord
-        extras = [pair for pair in (added if usual else found.items()) if pair[0] not in STANDARD_FIELDS]
-        if len(extras) > _MOST_EXTRAS:
-            return False
-        for key, value in extras:
+        keys = islice(found, STANDARD_COUNT - 1, None)
+        usual = next(keys) == _LAST_STANDARD and type(record) is logging.LogRecord
+        extras = []
+        for key in keys if usual else found:
+            if key in STANDARD_FIELDS:
+                continue
+            value = found[key]
             if (type(value) not in PLAIN and value is not None) or key in _SPECIAL or type(key) is not str:
                 return False
+            extras.append((key, value))
+        if len(extras) > _MOST_EXTRAS:
+            return False
     current = get_current()
     if current.get(_SUPPRESS_INSTRUMENTATION_KEY):
         return False

@@ -63,14 +63,17 @@ class Hub:
         self.console_defers = False
 
     def accept_record(self, logger: logging.Logger, record: logging.LogRecord) -> bool:
-        """Take a stdlib record; says whether it was printed to the console. Never raises."""
+        """Take a stdlib record; says whether it was printed to the console. Never raises.
+
+        ``here.at`` may be left at ``TAKING``: the caller puts back what was there.
+        """
         if record.levelno < self.level:
             return False
         # Before it is taken up: what an argument's __str__ logs is a line of its own.
         message = None
         if type(record.msg) is str:
             message = message_of(record) if record.args else record.msg
-        before, here.at = here.at, TAKING
+        here.at = TAKING
         try:
             if (
                 message is not None
@@ -89,8 +92,6 @@ class Hub:
                 return True
         except Exception as error:
             failed("Sending a log line", error)
-        finally:
-            here.at = before
         return False
 
     def sends(self, record: logging.LogRecord) -> bool:

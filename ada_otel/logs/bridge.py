@@ -68,18 +68,18 @@ def _call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
         # A handler hands the record on to another logger: it has come by already.
         _original(logger, record)
         return
-    printed = before is not TAKING and hub.accept_record(logger, record)
-    if (
-        record.levelno < logging.WARNING
-        and type(logger.root.level) is _Lowered
-        and _has_no_level_of_its_own(logger)
-    ):
-        return
-    if printed and not logger.hasHandlers():
-        return  # logging.lastResort would print it again
-    if before is not TAKING:
-        here.at = record
     try:
+        printed = before is not TAKING and hub.accept_record(logger, record)
+        if (
+            record.levelno < logging.WARNING
+            and type(logger.root.level) is _Lowered
+            and _has_no_level_of_its_own(logger)
+        ):
+            return
+        if printed and not logger.hasHandlers():
+            return  # logging.lastResort would print it again
+        if before is not TAKING:
+            here.at = record
         _original(logger, record)
     finally:
         here.at = before
