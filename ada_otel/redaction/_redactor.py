@@ -59,12 +59,12 @@ class Redactor:
         self._take_up_rules()
 
     def _take_up_rules(self) -> None:
-        #: Another one after each change: for whoever remembers what was left of a text.
-        self.rules = object()
         self._assignments = Assignments(self._keys.hides, self._keys.added, MARK)
         # Most attributes are the same ones over and over, and so is what is left of them.
         self.repeated = lru_cache(_REMEMBERED)(self._value)
         self.group = lru_cache(_REMEMBERED)(self._group)
+        #: Another one after each change, once it holds: for whoever else remembers what is left of a text.
+        self.rules = object()
 
     def text(self, text: str) -> str:
         """``text`` without what looks like a secret, in linear time."""

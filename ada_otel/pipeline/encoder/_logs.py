@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.attributes import BoundedAttributes
@@ -21,6 +21,9 @@ from ada_otel.pipeline.encoder._values import (
     caches,
 )
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, delimited, text, uint32, varint
+
+if TYPE_CHECKING:
+    from ada_otel.redaction import Redactor
 
 _pack_fixed64 = struct.Struct("<BQ").pack
 _pack_long = struct.Struct("<Q").pack
@@ -62,13 +65,10 @@ class _Bodies(dict[str, bytes]):
 class _Redacted:
     """What is kept of redacted texts as long as the rules of redaction stay as they are."""
 
-    def __init__(self) -> None:
-        from ada_otel.redaction import redactor  # what is redacted elsewhere does not load it
-
-        found = redactor()
-        self.rules = found.rules
-        self.bodies = _Bodies(found.text)
-        self.attributes = Redacted(_TAG, found.value, MAX_LENGTH)
+    def __init__(self, redactor: Redactor) -> None:
+        self.rules = redactor.rules
+        self.bodies = _Bodies(redactor.text)
+        self.attributes = Redacted(_TAG, redactor.value)
 
 
 _redacted: _Redacted | None = None
@@ -79,9 +79,11 @@ def _kept() -> _Redacted:
     global _redacted  # noqa: PLW0603  # what is kept
     from ada_otel.redaction import redactor
 
-    if _redacted is None or _redacted.rules is not redactor().rules:
-        _redacted = _Redacted()
-    return _redacted
+    found = redactor()
+    kept = _redacted
+    if kept is None or kept.rules is not found.rules:
+        kept = _redacted = _Redacted(found)
+    return kept
 
 
 def clear_redacted() -> None:

@@ -30,6 +30,7 @@ MAX_ENTRIES = 2048
 MAX_LENGTH = 128
 """Longest key and string value that is kept, in characters."""
 
+_MAX_REDACTED = 256  # redaction takes longer than encoding, and user agents are longer than 128
 _MAX_GROUP_BYTES = 1024
 # Of these each value is another one: kept, they would only push out what recurs.
 _NEVER_KEPT = frozenset({"request_id"})
@@ -177,21 +178,19 @@ class Redacted(dict[tuple[str, Any, type], bytes]):
     Args:
         tag: Of the fields.
         redact: Takes key and value, and gives the value without secrets; the same one for the same.
-        longest: The longest value that is kept, in characters.
     """
 
-    __slots__ = ("_longest", "_redact", "_tag")
+    __slots__ = ("_redact", "_tag")
 
-    def __init__(self, tag: bytes, redact: Callable[[str, Any], Any], longest: int) -> None:
+    def __init__(self, tag: bytes, redact: Callable[[str, Any], Any]) -> None:
         self._tag = tag
         self._redact = redact
-        self._longest = longest
 
     def __missing__(self, item: tuple[str, Any, type]) -> bytes:
         key, value, kind = item
         payload = any_value(self._redact(key, value))
         encoded = delimited(self._tag, _key_starts[key] + delimited(b"", payload))
-        if kind in _CACHEABLE and len(key) <= MAX_LENGTH and (kind is not str or len(value) <= self._longest):
+        if kind in _CACHEABLE and len(key) <= MAX_LENGTH and (kind is not str or len(value) <= _MAX_REDACTED):
             if len(self) >= MAX_ENTRIES:
                 self.clear()
             self[item] = encoded
