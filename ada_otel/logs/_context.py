@@ -6,10 +6,10 @@ from collections.abc import Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
 
-from ada_otel.logs._redaction import Redactor, redactor
+from ada_otel.logs._redaction import redactor
 from ada_otel.pipeline.grouped import Group
 
-__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "grouped"]
+__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "find_current", "say"]
 
 #: As :meth:`ada_otel.web.context.RequestContext.log_values` gives them.
 RequestValues = tuple[str | None, ...]
@@ -25,29 +25,32 @@ _CLIENTS = 1024
 _current: Callable[[], Any] | None = None
 
 
+def find_current() -> Callable[[], Any]:
+    """What gives the current request; imported with the first line, for start-up's sake."""
+    global _current  # noqa: PLW0603  # found once
+    from ada_otel.web.context import _current as variable
+
+    _current = variable.get
+    return _current
+
+
 def current_values() -> RequestValues | None:
     """What the current request knows by now; None outside of one."""
-    global _current  # noqa: PLW0603  # imported with the first line, for start-up's sake
-    if _current is None:
-        from ada_otel.web.context import _current as variable
-
-        _current = variable.get
-    request = _current()
+    request = (_current or find_current())()
     return None if request is None else request.log_values()
 
 
-def grouped(values: RequestValues, rest: dict[str, Any], redact: Redactor) -> Group:
-    """What recurs of it, as a group; the request id and the route are put into ``rest``."""
+def say(values: RequestValues, pairs: list[tuple[str, Any]], secretive: list[tuple[str, Any]]) -> Group:
+    """What recurs of it, as a group; what does not is put into the lists (see ``pipeline.lines.Said``)."""
     request_id, user, session, route, address, agent = values
-    rest["request_id"] = request_id
-    if route is not None:
-        rest["http.route"] = route
-    return _of_client(user, session, address, redact.value(_USER_AGENT, agent) if agent else None)
+    pairs += (("request_id", request_id), ("http.route", route))
+    secretive.append((_USER_AGENT, agent or None))
+    return _of_client(user, session, address)
 
 
 @lru_cache(_CLIENTS)
-def _of_client(user: str | None, session: str | None, address: str | None, agent: str | None) -> Group:
-    pairs = (("user_id", user), ("session.id", session), ("client.address", address), (_USER_AGENT, agent))
+def _of_client(user: str | None, session: str | None, address: str | None) -> Group:
+    pairs = (("user_id", user), ("session.id", session), ("client.address", address))
     return Group(tuple((key, value) for key, value in pairs if value is not None))
 
 

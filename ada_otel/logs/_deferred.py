@@ -1,7 +1,6 @@
-"""Lines on their way to OTLP alone: their parts are kept, and redacted and put together when they are sent.
+"""Lines on their way to OTLP alone: their parts are kept, and redacted and encoded when they are sent.
 
-A line that is made at once takes 40 µs of the request that logs it, and one whose parts are kept 24 (both in
-a request, on a loaded machine). The rest is 3 µs in the thread that sends it, which makes a batch in a row.
+The thread that sends them does so batch by batch, and off the request's way.
 """
 
 from __future__ import annotations
@@ -11,24 +10,22 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from opentelemetry._logs import _internal as _api
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ada_otel.logs import _context
 from ada_otel.logs._line import STANDARD_COUNT, STANDARD_FIELDS
 from ada_otel.logs._metrics import Counts
-from ada_otel.logs._otlp import OTLPSink
-from ada_otel.logs._redaction import redactor
 from ada_otel.logs._values import plain
 from ada_otel.pipeline.current import get_current
-from ada_otel.pipeline.grouped import PLAIN, Group, GroupedAttributes
+from ada_otel.pipeline.grouped import PLAIN, Group
+from ada_otel.pipeline.lines import MOST_ATTRIBUTES, Said
 
 __all__ = ["defer_record"]
 
-#: A line with more attributes by ``extra=`` is made at once.
-_MOST_EXTRAS = 64
-#: What a line has beside them: three for the call site, six for the request.
-_MOST = _MOST_EXTRAS + 9
+#: A line with more attributes by ``extra=`` is made at once: three are of the call site, six of the request.
+_MOST_EXTRAS = MOST_ATTRIBUTES - 9
 #: Keys that are more than an attribute (see ``_line``), or that are an attribute of every line.
 _SPECIAL = frozenset(
     {
@@ -40,53 +37,52 @@ _SPECIAL = frozenset(
         *_context.KEYS,
     }
 )
-_STANDARD_ORDER = tuple(vars(logging.makeLogRecord({})))
+_LAST_STANDARD = list(vars(logging.makeLogRecord({})))[-1]
 #: So many are remembered.
 _CALL_SITES = 1024
 
 
-def defer_record(sink: OTLPSink, counts: Counts | None, record: logging.LogRecord, message: str) -> bool:
+def defer_record(counts: Counts | None, record: logging.LogRecord, message: str) -> bool:
     """Count and queue a stdlib record without an exception, or say that its line must be made now.
 
     Args:
-        sink: Where to.
         counts: What counts lines.
         record: The record; it is not kept.
         message: Its formatted message.
     """
+    kinds = getattr(getattr(_api, "_LOGGER_PROVIDER", None), "line_kinds", None)
+    kind = None if kinds is None else kinds[record.name, record.levelno, record.levelname]
     path = record.pathname
-    if "structlog" in path:
+    if kind is None or "structlog" in path:
         return False
     found = vars(record)
     extras = None
     if len(found) > STANDARD_COUNT:
         # What `extra=` adds comes after the fields that each record has from its beginning.
-        usual = tuple(found)[:STANDARD_COUNT] == _STANDARD_ORDER
-        pairs = islice(found.items(), STANDARD_COUNT, None) if usual else found.items()
-        extras = [pair for pair in pairs if pair[0] not in STANDARD_FIELDS]
-        if len(extras) > _MOST_EXTRAS:
-            return False
-        for key, value in extras:
+        keys = islice(found, STANDARD_COUNT - 1, None)
+        usual = next(keys) == _LAST_STANDARD and type(record) is logging.LogRecord
+        extras = []
+        for key in keys if usual else found:
+            if key in STANDARD_FIELDS:
+                continue
+            value = found[key]
             if (type(value) not in PLAIN and value is not None) or key in _SPECIAL or type(key) is not str:
                 return False
+            extras.append((key, value))
+        if len(extras) > _MOST_EXTRAS:
+            return False
     current = get_current()
     if current.get(_SUPPRESS_INSTRUMENTATION_KEY):
         return False
     span: Any = current.get(_SPAN_KEY)
     span_context = None if span is None else span.get_span_context()
-    queued = sink.defer(
-        record.name,
-        record.levelno,
-        record.levelname,
-        int(record.created * 1e9),
-        span_context,
-        _finish,
-        (message, path, record.funcName, record.lineno, extras, _context.current_values()),
-        _MOST,
-    )
-    if queued and counts is not None:
-        counts.count_level(record.levelno, span_context)
-    return queued
+    request = (_context._current or _context.find_current())()
+    values = None if request is None else request.log_values()
+    parts = (message, path, record.funcName, record.lineno, extras, values)
+    kind.queue(int(record.created * 1e9), span_context, _finish, parts)
+    if counts is not None:
+        counts.by_level[record.levelno].add(1, None, span_context if kind.important else None)
+    return True
 
 
 def _finish(
@@ -96,16 +92,15 @@ def _finish(
     number: int,
     extras: list[tuple[str, Any]] | None,
     values: _context.RequestValues | None,
-) -> tuple[str, GroupedAttributes]:
-    redact, rest = redactor(), {}
-    if extras is not None:
-        for key, value in extras:
-            found = redact.value(key, value if type(value) is str else plain(value))
-            if found is not None:
-                rest[key] = found
+) -> Said:
     site = _call_site(path, function, number)
-    groups = (site,) if values is None else (site, _context.grouped(values, rest, redact))
-    return redact.text(message), GroupedAttributes(groups, rest)
+    secretive = []
+    if extras is not None:
+        secretive = [(key, value if type(value) is str else plain(value)) for key, value in extras]
+    if values is None:
+        return message, (site,), (), secretive
+    pairs: list[tuple[str, Any]] = []
+    return message, (site, _context.say(values, pairs, secretive)), pairs, secretive
 
 
 @lru_cache(_CALL_SITES)

@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry._logs import _internal as _api
+from opentelemetry._logs import get_logger_provider
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 from ada_otel._diagnostics import failed
@@ -18,16 +20,26 @@ from ada_otel.logs._line import Line, from_event, from_parts, from_record, level
 from ada_otel.logs._metrics import Counts
 from ada_otel.logs._otlp import OTLPSink
 from ada_otel.pipeline.current import get_current
+from ada_otel.pipeline.lines import OWN_LOGGERS, made
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from ada_otel.pipeline.logging import Finish
+    from ada_otel.pipeline.lines import Finish
 
-__all__ = ["Hub", "hub"]
+__all__ = ["TAKING", "Hub", "here", "hub"]
 
-#: Loggers whose lines never become OTLP records: they speak of the export itself.
-_OWN_LOGGERS = frozenset({"opentelemetry", "ada_otel"})
+#: In the place of a record: what is logged while a line is taken up goes nowhere.
+TAKING: Any = object()
+
+
+class _Here(threading.local):
+    """What this thread is about: a record that has come by and is being handled, or ``TAKING``."""
+
+    at: Any = None
+
+
+here = _Here()
 
 
 class Hub:
@@ -49,26 +61,28 @@ class Hub:
         self.file: RotatingFile | None = None
         self.console: Console | None = None
         self.console_defers = False
-        self._busy = threading.local()
 
     def accept_record(self, logger: logging.Logger, record: logging.LogRecord) -> bool:
-        """Take a stdlib record; says whether it was printed to the console. Never raises."""
-        if record.levelno < self.level or getattr(self._busy, "flag", False):
+        """Take a stdlib record; says whether it was printed to the console. Never raises.
+
+        ``here.at`` may be left at ``TAKING``: the caller puts back what was there.
+        """
+        if record.levelno < self.level:
             return False
-        # Before the flag is set: what an argument's __str__ logs is a line of its own.
+        # Before it is taken up: what an argument's __str__ logs is a line of its own.
         message = None
         if type(record.msg) is str:
             message = message_of(record) if record.args else record.msg
-        self._busy.flag = True
+        here.at = TAKING
         try:
-            sink = self.otlp if self.file is None and self.console is None else None
             if (
-                sink is not None
-                and message is not None
+                message is not None
+                and self.otlp is not None
+                and self.file is None
+                and self.console is None
                 and not record.exc_info
                 and not record.stack_info
-                and record.name.partition(".")[0] not in _OWN_LOGGERS
-                and defer_record(sink, self.counts, record, message)
+                and defer_record(self.counts, record, message)
             ):
                 return False
             line = from_record(record, message)
@@ -78,8 +92,6 @@ class Hub:
                 return True
         except Exception as error:
             failed("Sending a log line", error)
-        finally:
-            self._busy.flag = False
         return False
 
     def sends(self, record: logging.LogRecord) -> bool:
@@ -87,8 +99,7 @@ class Hub:
         return (
             self.otlp is not None
             and record.levelno >= self.level
-            and not getattr(self._busy, "flag", False)
-            and record.name.partition(".")[0] not in _OWN_LOGGERS
+            and record.name.partition(".")[0] not in OWN_LOGGERS
         )
 
     def accept_event(self, method: str, event: dict[str, Any], logger: str | None) -> None:
@@ -100,21 +111,25 @@ class Hub:
             logger: The logger's name, if it has one.
         """
         level = level_of(method, event)
-        if level < self.level or getattr(self._busy, "flag", False):
+        if level < self.level or here.at is TAKING:
             return
-        self._busy.flag = True
+        before, here.at = here.at, TAKING
         try:
             self._write(from_event(event, level, logger))
         except Exception as error:
             failed("Sending a log line", error)
         finally:
-            self._busy.flag = False
+            here.at = before
 
     def wants(self, level: int) -> bool:
-        """Whether a line of this level would go anywhere."""
-        return level >= self.level and (
-            self.file is not None or self.console is not None or (self.otlp is not None and self.otlp.heard)
-        )
+        """Whether a line of this level would go anywhere: without an exporter nothing takes it."""
+        if level < self.level:
+            return False
+        if self.otlp is None or self.file is not None or self.console is not None:
+            return not self.idle
+        provider: Any = getattr(_api, "_LOGGER_PROVIDER", None) or get_logger_provider()
+        composite = getattr(provider, "_multi_log_record_processor", None)
+        return composite is None or bool(composite._log_record_processors)
 
     def accept_parts(
         self,
@@ -123,7 +138,6 @@ class Hub:
         span_context: SpanContext | None,
         finish: Finish,
         parts: tuple[Any, ...],
-        most: int,
     ) -> None:
         """Take a line of our own, which comes by no logger. Never raises.
 
@@ -131,36 +145,34 @@ class Hub:
             logger: The logger's name, none of our own.
             level: The stdlib's level.
             span_context: Of the span that it is about, which may have ended.
-            finish: Makes its message and attributes, redacted; called when the line is sent.
+            finish: Puts it together; called when the line is sent.
             parts: The arguments of ``finish``: nothing that changes, and nothing that keeps a request alive.
-            most: It makes no more attributes than this.
         """
-        if getattr(self._busy, "flag", False):
+        if here.at is TAKING:
             return
-        self._busy.flag = True
+        before, here.at = here.at, TAKING
         try:
-            now, name = time.time_ns(), logging.getLevelName(level)
-            sink = self.otlp if self.file is None and self.console is None else None
-            if (
-                sink is not None
-                and not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY)
-                and sink.defer(logger, level, name, now, span_context, finish, parts, most)
-            ):
-                if self.counts is not None:
-                    self.counts.count_level(level, span_context)
-                return
-            message, attributes = finish(*parts)
-            line = from_parts(logger, level, name, now, span_context, message, attributes.together())
+            now = time.time_ns()
+            if self.otlp is not None and self.file is None and self.console is None:
+                kinds = getattr(getattr(_api, "_LOGGER_PROVIDER", None), "line_kinds", None)
+                kind = None if kinds is None else kinds[logger, level, None]
+                if kind is not None and not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY):
+                    kind.queue(now, span_context, finish, parts)
+                    if self.counts is not None:
+                        self.counts.by_level[level].add(1, None, span_context if kind.important else None)
+                    return
+            name = logging.getLevelName(level)
+            line = from_parts(logger, level, name, now, span_context, *made(finish(*parts)))
             self._write(line)
             if self.console is not None:
                 self.console.write(line)
         except Exception as error:
             failed("Sending a log line", error)
         finally:
-            self._busy.flag = False
+            here.at = before
 
     def _write(self, line: Line) -> None:
-        if line.logger.partition(".")[0] not in _OWN_LOGGERS:
+        if line.logger.partition(".")[0] not in OWN_LOGGERS:
             if self.counts is not None:
                 self.counts.count(line)
             if self.otlp is not None and not line.context.get(_SUPPRESS_INSTRUMENTATION_KEY):

@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
-from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.log_utils import std_to_otel
 from opentelemetry.trace import SpanContext
 from opentelemetry.trace.propagation import _SPAN_KEY
 
@@ -22,7 +19,7 @@ from ada_otel.logs._redaction import Redactor, redactor
 from ada_otel.logs._values import plain, text_of
 from ada_otel.pipeline.current import get_current
 
-__all__ = ["Line", "Rendered", "from_event", "from_parts", "from_record", "level_of", "severity"]
+__all__ = ["Line", "Rendered", "from_event", "from_parts", "from_record", "level_of", "message_of"]
 
 #: What every stdlib record has, and what structlog's formatter adds; the rest came by ``extra=``.
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -63,9 +60,6 @@ _PLACED = frozenset(
         "_from_structlog",
     }
 )
-
-#: The severity text of OpenTelemetry's log data model, where it differs from the stdlib's level name.
-_SEVERITY_TEXT = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 #: structlog's method names that are no level names of the stdlib.
 _METHODS = {
@@ -127,12 +121,6 @@ class Line:
     causes: list[dict[str, str]]
     context: Context
     span_context: SpanContext | None
-
-
-@lru_cache(64)
-def severity(level: int, name: str) -> tuple[SeverityNumber, str]:
-    """OpenTelemetry's severity number and text of a stdlib level."""
-    return std_to_otel(level), _SEVERITY_TEXT.get(name, name)
 
 
 def level_of(method: str, event: dict[str, Any]) -> int:

@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from opentelemetry.metrics import get_meter
-from opentelemetry.trace import SpanContext
 
 from ada_otel import catalogue
 from ada_otel.logs._line import Line
@@ -26,31 +25,40 @@ _RANGES = (
 )
 
 
+class _ByLevel(dict[int, BoundCounter]):
+    """What counts the lines of a level."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+
+    def __missing__(self, level: int) -> BoundCounter:
+        handle: BoundCounter = bind(self._records, {"ada.log.severity": severity_range(level)})
+        if len(self) < _MOST_HANDLES:
+            self[level] = handle
+        return handle
+
+
 class Counts:
-    """The metrics ``ada.log.records`` and ``ada.exceptions``."""
+    """The metrics ``ada.log.records`` and ``ada.exceptions``.
+
+    Attributes:
+        by_level: What counts the lines of a level. One that is no error needs no trace as its exemplar.
+    """
 
     def __init__(self) -> None:
         meter = get_meter("ada_otel.logs")
-        self._records = catalogue.create(meter, catalogue.metric("ada.log.records"))
         self._exceptions = catalogue.create(meter, catalogue.metric("ada.exceptions"))
-        self._by_level: dict[int, BoundCounter] = {}
+        self.by_level = _ByLevel(catalogue.create(meter, catalogue.metric("ada.log.records")))
         self._by_exception: dict[tuple[str, str | None], BoundCounter] = {}
 
     def count(self, line: Line) -> None:
         """Count a line, and its exception if it has one."""
-        self.count_level(line.level, line.span_context)
+        level = line.level
+        self.by_level[level].add(1, None, line.span_context if level >= logging.ERROR else None)
         if "exception.type" in line.attributes:
             self._count_exception(line)
-
-    def count_level(self, level: int, span_context: SpanContext | None) -> None:
-        """Count a line without an exception."""
-        handle = self._by_level.get(level)
-        if handle is None:
-            handle = bind(self._records, {"ada.log.severity": severity_range(level)})
-            if len(self._by_level) < _MOST_HANDLES:
-                self._by_level[level] = handle
-        # A line like any other needs no trace as its exemplar.
-        handle.add(1, None, span_context if level >= logging.ERROR else None)
 
     def _count_exception(self, line: Line) -> None:
         kind, route = line.attributes["exception.type"], line.attributes.get("http.route")

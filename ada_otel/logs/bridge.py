@@ -8,11 +8,10 @@ Werkzeug look whether there are handlers, and must find those of the app, not on
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any
 
-from ada_otel.logs._hub import hub
+from ada_otel.logs._hub import TAKING, here, hub
 from ada_otel.logs._stock_handlers import hush
 
 __all__ = ["install", "uninstall"]
@@ -23,7 +22,6 @@ class _Lowered(int):
 
 
 _class: Any = logging.Logger
-_local = threading.local()
 _state: dict[str, bool] = {"on": False, "hooked": False, "hushed": False}
 _original: Callable[[logging.Logger, logging.LogRecord], None] = logging.Logger.callHandlers
 
@@ -65,30 +63,31 @@ def uninstall() -> None:
 
 
 def _call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
-    before = getattr(_local, "record", None)
+    before = here.at
     if not _state["on"] or before is record:
         # A handler hands the record on to another logger: it has come by already.
         _original(logger, record)
         return
-    printed = hub.accept_record(logger, record)
-    if (
-        record.levelno < logging.WARNING
-        and type(logger.root.level) is _Lowered
-        and _has_no_level_of_its_own(logger)
-    ):
-        return
-    if printed and not logger.hasHandlers():
-        return  # logging.lastResort would print it again
-    _local.record = record
     try:
+        printed = before is not TAKING and hub.accept_record(logger, record)
+        if (
+            record.levelno < logging.WARNING
+            and type(logger.root.level) is _Lowered
+            and _has_no_level_of_its_own(logger)
+        ):
+            return
+        if printed and not logger.hasHandlers():
+            return  # logging.lastResort would print it again
+        if before is not TAKING:
+            here.at = record
         _original(logger, record)
     finally:
-        _local.record = before
+        here.at = before
 
 
 def _has_sent(record: logging.LogRecord) -> bool:
     """Whether a record, whose handlers are being called, has become an OTLP record."""
-    return _state["on"] and getattr(_local, "record", None) is record and hub.sends(record)
+    return _state["on"] and here.at is record and hub.sends(record)
 
 
 def _has_no_level_of_its_own(logger: logging.Logger) -> bool:

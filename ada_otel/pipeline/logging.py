@@ -1,17 +1,19 @@
 """Recording log lines: from the stdlib bridge straight into the export queue.
 
 The SDK makes three objects per line and cleans each attribute: 25 to 50 µs. A line whose attributes are plain
-values, on its way to our own exporter only, is one object here; what it says is put together by the thread
-that sends it, batch by batch, which takes half of the time. Every other line takes the SDK's way.
+values, on its way to our own exporter only, is one object here; what it says is redacted and encoded by the
+thread that sends it, batch by batch. Every other line takes the SDK's way.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from opentelemetry._logs import SeverityNumber
+from opentelemetry._logs import SeverityNumber, get_logger
 from opentelemetry.sdk._logs import LoggerProvider as _SDKLoggerProvider
+from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags
@@ -19,10 +21,13 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from ada_otel._diagnostics import failed
 from ada_otel.pipeline.export.batch import BatchLogRecordProcessor
 from ada_otel.pipeline.export.otlp import OTLPLogExporter
-from ada_otel.pipeline.grouped import PLAIN, GroupedAttributes
+from ada_otel.pipeline.grouped import PLAIN
+from ada_otel.pipeline.lines import MOST_ATTRIBUTES, OWN_LOGGERS, Finish, made, severity
 
+#: So many pairs of logger and level are remembered.
+_MOST_KINDS = 1024
 _NO_FLAGS = TraceFlags(0)
-_new = object.__new__
+_new = tuple.__new__
 
 
 class QueuedLog:
@@ -64,10 +69,6 @@ class QueuedLog:
         return self
 
 
-#: Makes body and attributes, plain values all, of what was known when the line was logged.
-Finish = Callable[..., tuple[str, GroupedAttributes]]
-
-
 class LineKind:
     """What the lines of one logger and level have in common.
 
@@ -76,61 +77,74 @@ class LineKind:
         severity_number: Their severity.
         severity_text: Its name.
         important: Whether it is that of an error.
+        add: Takes a line and whether it is important.
 
     Attributes:
         encoded: The OTLP bytes of the severity, kept by the encoder.
     """
 
-    __slots__ = ("encoded", "important", "logger", "severity_number", "severity_text")
+    __slots__ = ("_add", "encoded", "important", "logger", "severity_number", "severity_text")
 
     def __init__(
-        self, logger: Any, severity_number: SeverityNumber, severity_text: str, *, important: bool
+        self,
+        logger: Any,
+        severity_number: SeverityNumber,
+        severity_text: str,
+        *,
+        important: bool,
+        add: Callable[[Any, bool], None],
     ) -> None:
         self.logger = logger
         self.severity_number = severity_number
         self.severity_text = severity_text
         self.important = important
+        self._add = add
         self.encoded: bytes | None = None
 
+    def queue(
+        self, timestamp: int, span_context: SpanContext | None, finish: Finish, parts: tuple[Any, ...]
+    ) -> None:
+        """Queue a line that is put together when it is sent.
 
-class DeferredLog:
-    """A log record in the queue whose body and attributes are made when they are first read.
+        Args:
+            timestamp: When it was logged, in nanoseconds since the epoch.
+            span_context: Of the span in which it was logged.
+            finish: Puts it together; no more than ``MOST_ATTRIBUTES``.
+            parts: Its arguments: nothing that changes, and nothing that keeps a request alive.
+        """
+        self._add(_new(DeferredLog, (self, timestamp, span_context, finish, parts)), self.important)
 
-    It has the fields that are read of an SDK record.
 
-    Attributes:
-        kind: What it shares with others.
-        timestamp: When it was logged, in nanoseconds since the epoch.
-        span_context: Of the span in which it was logged.
-        finish: Makes body and attributes.
-        parts: Its arguments: nothing that changes, and nothing that keeps a request alive.
-    """
-
-    __slots__ = ("_made", "finish", "kind", "parts", "span_context", "timestamp")
-
-    #: To the encoder: it may read `kind` and `made`.
-    otlp_deferred = True
-    dropped_attributes = 0
-    event_name = None
-
+class _Deferred(NamedTuple):
     kind: LineKind
     timestamp: int
     span_context: SpanContext | None
     finish: Finish
     parts: tuple[Any, ...]
-    _made: tuple[str, GroupedAttributes] | None
+
+
+class DeferredLog(_Deferred):
+    """A log record in the queue: what :meth:`LineKind.queue` was given, put together by whoever reads it.
+
+    It has the fields that are read of an SDK record.
+    """
+
+    __slots__ = ()
+
+    #: To the encoder and the queue: they may read these.
+    otlp_deferred = True
+    dropped_attributes = 0
+    event_name = None
 
     @property
-    def made(self) -> tuple[str, GroupedAttributes]:
+    def made(self) -> tuple[str, dict[str, Any]]:
         """Body and attributes, redacted."""
-        if self._made is None:
-            try:
-                self._made = self.finish(*self.parts)
-            except Exception as error:
-                # What could not be redacted is not sent; that there was a line is.
-                failed("Sending a log line", error)
-                self._made = "[this line could not be made]", GroupedAttributes((), {})
-        return self._made
+        try:
+            return made(self.finish(*self.parts))
+        except Exception as error:
+            # What could not be redacted is not sent; that there was a line is.
+            failed("Sending a log line", error)
+            return "[this line could not be made]", {}
 
     @property
     def log_record(self) -> DeferredLog:
@@ -143,7 +157,7 @@ class DeferredLog:
         return self.made[0]
 
     @property
-    def attributes(self) -> GroupedAttributes:
+    def attributes(self) -> dict[str, Any]:
         """The attributes, redacted."""
         return self.made[1]
 
@@ -190,18 +204,64 @@ class DeferredLog:
         return _NO_FLAGS if self.span_context is None else self.span_context[3]
 
 
+class LineKinds(dict[tuple[str, int, "str | None"], "LineKind | None"]):
+    """By logger, level and its name, or ``None`` for the stdlib's; ``None`` where lines are made at once."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[str, int, str], LineKind | None]) -> None:
+        self._make = make
+
+    def __missing__(self, key: tuple[str, int, str | None]) -> LineKind | None:
+        name, level, level_name = key
+        if len(self) >= _MOST_KINDS:
+            self.clear()
+        found = self[key] = self._make(name, level, level_name or logging.getLevelName(level))
+        return found
+
+
 class LoggerProvider(_SDKLoggerProvider):
     """The SDK's logger provider, which knows whether a line may go straight into our queue."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._checked: tuple[Any, ...] | None = None
-        self._queue: BatchLogRecordProcessor | None = None
         self._counts = type(self._logger_metrics).__name__ != "NoOpLoggerMetrics"
         limits = self._log_record_limits
         count = limits.max_log_record_attributes
         # Plain attributes are queued as they are where no limit could touch them.
         self._most = count if count is not None and limits.max_log_record_attribute_length is None else -1
+        self._look_again()
+
+    def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
+        """As the SDK's."""
+        super().add_log_record_processor(log_record_processor)
+        self._look_again()
+
+    def _set_logger_configurator(self, *, logger_configurator: Any) -> None:
+        super()._set_logger_configurator(logger_configurator=logger_configurator)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        processors = self._multi_log_record_processor._log_record_processors
+        #: Whether anything takes what is written: without an exporter nothing does.
+        self.heard = bool(processors)
+        self._queue = _only_ours(processors)
+        # Another object, so that no thread puts into it what it has found before.
+        self.line_kinds = LineKinds(self._kind)
+
+    def _kind(self, name: str, level: int, level_name: str) -> LineKind | None:
+        """What is known of the lines of a logger and level; ``None`` if they must be made at once."""
+        if name.partition(".")[0] in OWN_LOGGERS or self._most < MOST_ATTRIBUTES or self._counts:
+            return None
+        logger: Any = get_logger(name, logger_provider=self)  # as `logs` does: one scope for both ways
+        important = level >= logging.ERROR
+        if not self.heard:
+            add: Callable[[Any, bool], None] = _unheard
+        elif self._queue is None or not logger._logger_config.is_enabled:
+            return None
+        else:
+            add = self._queue.add if important else self._queue._queue.add
+        return LineKind(logger, *severity(level, level_name), important=important, add=add)
 
     def queue_plain(
         self,
@@ -228,9 +288,9 @@ class LoggerProvider(_SDKLoggerProvider):
             attributes: The attributes, taken over and not copied.
             event_name: The name of the event, for a line that is one.
         """
-        queue = self._our_queue(logger, len(attributes))
-        if queue is None:
-            return not self._checked  # nobody hears it
+        queue = self._queue
+        if queue is None or len(attributes) > self._most or not logger._logger_config.is_enabled:
+            return not self.heard
         for value in attributes.values():
             if type(value) not in PLAIN:
                 return False
@@ -254,57 +314,9 @@ class LoggerProvider(_SDKLoggerProvider):
         queue.on_emit(item)  # type: ignore[arg-type]  # it has the fields that are read
         return True
 
-    def queue_deferred(
-        self,
-        kind: LineKind,
-        span_context: SpanContext | None,
-        timestamp: int,
-        finish: Finish,
-        parts: tuple[Any, ...],
-        most: int,
-    ) -> bool:
-        """Queue a line that is made later, or say that it must be made now; likewise.
 
-        Args:
-            kind: Logger and severity.
-            span_context: Of the span in which it was logged.
-            timestamp: When it was logged, in nanoseconds since the epoch.
-            finish: Makes body and attributes.
-            parts: Its arguments.
-            most: More attributes than this it does not make.
-        """
-        if self._multi_log_record_processor._log_record_processors is not self._checked:
-            self._check()
-        queue = self._queue
-        if queue is None or most > self._most or not kind.logger._logger_config.is_enabled:
-            return not self._checked  # nobody hears it
-        item = _new(DeferredLog)
-        item._made = None
-        item.kind = kind
-        item.timestamp = timestamp
-        item.span_context = span_context
-        item.finish = finish
-        item.parts = parts
-        if self._counts:
-            self._logger_metrics.emit_log()
-        if kind.important:
-            queue.add(item, True)
-        else:
-            queue._add(item, False)
-        return True
-
-    def _our_queue(self, logger: Any, attributes: int) -> BatchLogRecordProcessor | None:
-        """The queue for a line of so many plain attributes, if it may go straight there."""
-        if self._multi_log_record_processor._log_record_processors is not self._checked:
-            self._check()
-        if attributes > self._most or not logger._logger_config.is_enabled:
-            return None
-        return self._queue
-
-    def _check(self) -> None:
-        processors = self._multi_log_record_processor._log_record_processors
-        self._queue = _only_ours(processors)
-        self._checked = processors
+def _unheard(_item: Any, _important: bool) -> None:
+    """In the place of the queue where nothing takes what is written."""
 
 
 def _only_ours(processors: tuple[Any, ...]) -> BatchLogRecordProcessor | None:

@@ -63,6 +63,8 @@ class Redactor:
         # Most attributes are the same ones over and over, and so is what is left of them.
         self.repeated = lru_cache(_REMEMBERED)(self._value)
         self.group = lru_cache(_REMEMBERED)(self._group)
+        #: Another one after each change, once it holds: for whoever else remembers what is left of a text.
+        self.rules = object()
 
     def text(self, text: str) -> str:
         """``text`` without what looks like a secret, in linear time."""

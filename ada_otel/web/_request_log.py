@@ -19,21 +19,19 @@ from opentelemetry import trace
 from ada_otel._diagnostics import failed
 from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
-from ada_otel.logs._redaction import Redactor, redactor
-from ada_otel.pipeline.grouped import Group, GroupedAttributes
+from ada_otel.pipeline.grouped import Group
+from ada_otel.pipeline.lines import made
 from ada_otel.web._served import Served
 from ada_otel.web.context import RequestContext
 
 if TYPE_CHECKING:
-    from ada_otel.pipeline.logging import Finish
+    from ada_otel.pipeline.lines import Finish, Said
 
 __all__ = ["RequestLog"]
 
 #: Not below ``ada_otel``: what our own loggers say is not sent.
 _NAME = "ada.requests"
 _logger = logging.getLogger(_NAME)
-#: Of a line: eight of its own, six of the request's.
-_MOST_ATTRIBUTES = 14
 
 
 class RequestLog:
@@ -146,13 +144,11 @@ class RequestLog:
         return _logger.isEnabledFor(level) and (hub.wants(level) or bool(_logger.handlers))
 
 
-def _finish_start(
-    method: str, path: str, query: str | None, values: _context.RequestValues
-) -> tuple[str, GroupedAttributes]:
-    redact = redactor()
-    found = _url(path, query, redact)
-    groups = (_of_method(method), _context.grouped(values, found, redact))
-    return "Request started", GroupedAttributes(groups, found)
+def _finish_start(method: str, path: str, query: str | None, values: _context.RequestValues) -> Said:
+    pairs: list[tuple[str, Any]] = []
+    secretive: list[tuple[str, Any]] = [("url.path", path), ("url.query", query or None)]
+    groups = (_of_method(method), _context.say(values, pairs, secretive))
+    return "Request started", groups, pairs, secretive
 
 
 def _finish_completion(
@@ -165,17 +161,18 @@ def _finish_completion(
     aborted: bool,
     error: str | None,
     values: _context.RequestValues,
-) -> tuple[str, GroupedAttributes]:
-    redact = redactor()
-    found = _url(path, query, redact)
-    found["duration_seconds"] = round(seconds, 6)
-    found["http.response.body.size"] = int(size)
+) -> Said:
+    pairs: list[tuple[str, Any]] = [
+        ("duration_seconds", round(seconds, 6)),
+        ("http.response.body.size", int(size)),
+    ]
     if aborted:
-        found["aborted"] = True
+        pairs.append(("aborted", True))
     if error is not None:
-        found["error.type"] = error
-    groups = (_of_answer(method, status), _context.grouped(values, found, redact))
-    return "Request completed", GroupedAttributes(groups, found)
+        pairs.append(("error.type", error))
+    secretive: list[tuple[str, Any]] = [("url.path", path), ("url.query", query or None)]
+    groups = (_of_answer(method, status), _context.say(values, pairs, secretive))
+    return "Request completed", groups, pairs, secretive
 
 
 @lru_cache(64)
@@ -192,35 +189,27 @@ def _of_answer(method: str, status: str | None) -> Group:
     return Group(found)
 
 
-def _url(path: str, query: str | None, redact: Redactor) -> dict[str, Any]:
-    found: dict[str, Any] = {"url.path": redact.value("url.path", path)}
-    if query:
-        found["url.query"] = redact.value("url.query", query)
-    return found
-
-
 def _finish_event(
     event: str, namespace: str, seconds: float, error: str | None, values: _context.RequestValues | None
-) -> tuple[str, GroupedAttributes]:
-    found: dict[str, Any] = {
-        "socketio.event": event,
-        "socketio.namespace": namespace,
-        "duration_seconds": round(seconds, 6),
-    }
-    if error is not None:
-        found["error.type"] = error
-    groups = () if values is None else (_context.grouped(values, found, redactor()),)
-    return "Event completed", GroupedAttributes(groups, found)
+) -> Said:
+    pairs: list[tuple[str, Any]] = [
+        ("socketio.event", event),
+        ("socketio.namespace", namespace),
+        ("duration_seconds", round(seconds, 6)),
+        ("error.type", error),
+    ]
+    secretive: list[tuple[str, Any]] = []
+    groups = () if values is None else (_context.say(values, pairs, secretive),)
+    return "Event completed", groups, pairs, secretive
 
 
 def _write(
     level: int, span_context: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]
 ) -> None:
     if _logger.handlers:
-        message, attributes = finish(*parts)
-        _write_as_record(level, message, attributes.together(), span_context)
+        _write_as_record(level, *made(finish(*parts)), span_context)
     else:
-        hub.accept_parts(_NAME, level, span_context, finish, parts, _MOST_ATTRIBUTES)
+        hub.accept_parts(_NAME, level, span_context, finish, parts)
 
 
 def _write_as_record(

@@ -87,7 +87,7 @@ def clear_caches() -> None:
     _values.clear_attributes()
     _groups.clear_groups()
     _traces.clear_names()
-    _logs.clear_bodies()
+    _logs.clear_redacted()
     _metrics.clear_bounds()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.attributes import BoundedAttributes
@@ -12,17 +12,31 @@ from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.trace import SpanContext
 
 from ada_otel.pipeline.encoder._groups import Groups
-from ada_otel.pipeline.encoder._values import MAX_ENTRIES, MAX_LENGTH, any_value, attributes_encoder
+from ada_otel.pipeline.encoder._values import (
+    MAX_ENTRIES,
+    MAX_LENGTH,
+    Redacted,
+    any_value,
+    attributes_encoder,
+    caches,
+)
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, delimited, text, uint32, varint
 
+if TYPE_CHECKING:
+    from ada_otel.redaction import Redactor
+
 _pack_fixed64 = struct.Struct("<BQ").pack
+_pack_long = struct.Struct("<Q").pack
 _pack_fixed32 = struct.Struct("<BI").pack
 _pack_trace_id = struct.Struct(">HQQ").pack
 _pack_span_id = struct.Struct(">HQ").pack
 _pack_ids = struct.Struct(">HQQHQ").pack
 _LOW_64 = (1 << 64) - 1
 
-_attributes = attributes_encoder(b"\x32")
+_TAG = b"\x32"
+_attributes = attributes_encoder(_TAG)
+_pairs, _groups = caches(_TAG)
+_group = _groups.__getitem__
 # By id, as enum members are hashed by a Python function.
 _SEVERITIES = {
     id(number): b"\x10" + VARINT[number.value] if number.value else b"" for number in SeverityNumber
@@ -31,10 +45,58 @@ _SEVERITIES[id(None)] = b""
 _SDK_CLASSES = frozenset({ReadableLogRecord, ReadWriteLogRecord})
 
 
+class _Bodies(dict[str, bytes]):
+    """The body field by message before it is redacted, as many recur; bounded as the attribute caches are."""
+
+    __slots__ = ("_redact",)
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+
+    def __missing__(self, message: str) -> bytes:
+        encoded = delimited(b"\x2a", any_value(self._redact(message)))
+        if type(message) is str and len(message) <= MAX_LENGTH:
+            if len(self) >= MAX_ENTRIES:
+                self.clear()
+            self[message] = encoded
+        return encoded
+
+
+class _Redacted:
+    """What is kept of redacted texts as long as the rules of redaction stay as they are."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.rules = redactor.rules
+        self.bodies = _Bodies(redactor.text)
+        self.attributes = Redacted(_TAG, redactor.value)
+
+
+_redacted: _Redacted | None = None
+
+
+def _kept() -> _Redacted:
+    """Once for each batch: a rule that comes meanwhile is for lines of later batches."""
+    global _redacted  # noqa: PLW0603  # what is kept
+    from ada_otel.redaction import redactor
+
+    found = redactor()
+    kept = _redacted
+    if kept is None or kept.rules is not found.rules:
+        kept = _redacted = _Redacted(found)
+    return kept
+
+
+def clear_redacted() -> None:
+    """Forget what was redacted."""
+    global _redacted  # noqa: PLW0603  # what is kept
+    _redacted = None
+
+
 def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
     """Encode log records; anything unexpected raises, and then nothing is returned."""
     groups = Groups()
     of_kinds: dict[Any, list[bytes]] = {}
+    kept = _kept()
     for readable in batch:
         if getattr(readable, "otlp_deferred", False):
             kind = readable.kind  # type: ignore[attr-defined]
@@ -42,7 +104,9 @@ def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
             if pieces is None:
                 pieces = groups.items(readable.resource, readable.instrumentation_scope)
                 of_kinds[kind] = pieces
-            content = _deferred_record(readable, kind)
+                if kind.encoded is None:
+                    kind.encoded = _SEVERITIES[id(kind.severity_number)] + text(b"\x1a", kind.severity_text)
+            content = _deferred_record(readable, kept)
         else:
             pieces = groups.items(readable.resource, readable.instrumentation_scope)
             content = _record(readable)
@@ -52,45 +116,27 @@ def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
     return groups.encode()
 
 
-class _Bodies(dict[str, bytes]):
-    """The body field by message, as many messages recur; bounded as the attribute caches are."""
-
-    __slots__ = ()
-
-    def __missing__(self, message: str) -> bytes:
-        encoded = delimited(b"\x2a", any_value(message))
-        if type(message) is str and len(message) <= MAX_LENGTH:
-            if len(self) >= MAX_ENTRIES:
-                self.clear()
-            self[message] = encoded
-        return encoded
-
-
-_bodies = _Bodies()
-
-
-def clear_bodies() -> None:
-    """Empty the cache of messages."""
-    _bodies.clear()
-
-
-def _deferred_record(item: Any, kind: Any) -> bytes:
-    """Encode a record of ``ada_otel.pipeline.logging``, as :func:`_record` would."""
-    context = item.span_context
+def _deferred_record(item: Any, kept: _Redacted) -> bytes:
+    """Encode a record of ``ada_otel.pipeline.logging``, as :func:`_record` would, but never put together."""
+    kind, timestamp, context, finish, parts = item
     if context is not None and (type(context) is not SpanContext or not context[0] or not context[1]):
         return _record(item)
-    body, attributes = item.made
-    if kind.encoded is None:
-        kind.encoded = _SEVERITIES[id(kind.severity_number)] + text(b"\x1a", kind.severity_text)
-    timestamp = item.timestamp
-    parts = [_pack_fixed64(0x09, timestamp), kind.encoded, _bodies[body], *_attributes(attributes)]
+    try:
+        message, groups, pairs, secretive = finish(*parts)
+    except Exception:
+        return _record(item)  # which says so
+    stamp = _pack_long(timestamp)
+    pieces = [b"\x09", stamp, kind.encoded, kept.bodies[message], *map(_group, groups)]
+    pieces += [_pairs[key, value, type(value)] for key, value in pairs if value is not None]
+    redacted = kept.attributes
+    pieces += [redacted[key, value, type(value)] for key, value in secretive if value is not None]
     if context is not None:
         trace_id = context[0]
         if flags := int(context[3]):
-            parts.append(_pack_fixed32(0x45, flags))
-        parts.append(_pack_ids(0x4A10, trace_id >> 64, trace_id & _LOW_64, 0x5208, context[1]))
-    parts.append(_pack_fixed64(0x59, timestamp))
-    return b"".join(parts)
+            pieces.append(_pack_fixed32(0x45, flags))
+        pieces.append(_pack_ids(0x4A10, trace_id >> 64, trace_id & _LOW_64, 0x5208, context[1]))
+    pieces += (b"\x59", stamp)
+    return b"".join(pieces)
 
 
 def _record(readable: Any) -> bytes:

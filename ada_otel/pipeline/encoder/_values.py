@@ -30,6 +30,7 @@ MAX_ENTRIES = 2048
 MAX_LENGTH = 128
 """Longest key and string value that is kept, in characters."""
 
+_MAX_REDACTED = 256  # redaction takes longer than encoding, and user agents are longer than 128
 _MAX_GROUP_BYTES = 1024
 # Of these each value is another one: kept, they would only push out what recurs.
 _NEVER_KEPT = frozenset({"request_id"})
@@ -171,6 +172,31 @@ class _Cache(dict[tuple[Any, Any, type], bytes]):
         return encoded
 
 
+class Redacted(dict[tuple[str, Any, type], bytes]):
+    """Encoded ``KeyValue`` fields by key, value and type of the value before it is redacted.
+
+    Args:
+        tag: Of the fields.
+        redact: Takes key and value, and gives the value without secrets; the same one for the same.
+    """
+
+    __slots__ = ("_redact", "_tag")
+
+    def __init__(self, tag: bytes, redact: Callable[[str, Any], Any]) -> None:
+        self._tag = tag
+        self._redact = redact
+
+    def __missing__(self, item: tuple[str, Any, type]) -> bytes:
+        key, value, kind = item
+        payload = any_value(self._redact(key, value))
+        encoded = delimited(self._tag, _key_starts[key] + delimited(b"", payload))
+        if kind in _CACHEABLE and len(key) <= MAX_LENGTH and (kind is not str or len(value) <= _MAX_REDACTED):
+            if len(self) >= MAX_ENTRIES:
+                self.clear()
+            self[item] = encoded
+        return encoded
+
+
 class _Groups(dict[Group, bytes]):
     """Encoded ``KeyValue`` fields of groups of attributes that recur together."""
 
@@ -192,15 +218,20 @@ _caches: dict[bytes, _Cache] = {}
 _groups: dict[bytes, _Groups] = {}
 
 
+def caches(tag: bytes) -> tuple[_Cache, _Groups]:
+    """What is kept of single attributes, by key, value and type, and of groups, for fields with this tag."""
+    cache = _caches.setdefault(tag, _Cache(tag))
+    return cache, _groups.setdefault(tag, _Groups(cache))
+
+
 def attributes_encoder(tag: bytes) -> AttributesEncoder:
     """Make the function that encodes attributes into ``KeyValue`` fields with this tag.
 
     It takes a plain dict, `BoundedAttributes`, `GroupedAttributes`, any other mapping, or nothing, and raises
     what `any_value` raises, and TypeError for a key that is not a string.
     """
-    cache = _caches.setdefault(tag, _Cache(tag))
-    lookup = cache.__getitem__
-    group = _groups.setdefault(tag, _Groups(cache)).__getitem__
+    cache, groups = caches(tag)
+    lookup, group = cache.__getitem__, groups.__getitem__
 
     def encode(attributes: Any) -> Iterable[bytes]:
         kind = type(attributes)

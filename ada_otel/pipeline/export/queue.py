@@ -7,10 +7,13 @@ weighed; their moving mean over the length of the queue turns the bound in bytes
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ada_otel.pipeline import fork
 from ada_otel.pipeline.grouped import GroupedAttributes
 
 #: An item without its strings: the span or record, its context, its dicts. By tracemalloc, SDK 1.45.
@@ -22,6 +25,15 @@ _MOST_DROPPED_AT_ONCE = 32
 
 #: One item in so many is weighed.
 _WEIGHED = 16
+
+#: Threads that are exporting: what they record themselves is not exported, or it would never end.
+exporting_threads: set[int] = set()
+_getpid = os.getpid
+
+
+def exporting() -> bool:
+    """Whether this thread is one that exports."""
+    return threading.get_ident() in exporting_threads
 
 
 class ErrorTraces:
@@ -58,7 +70,12 @@ class ItemQueue:
         weigh: The estimated bytes of an item.
         trace_of: The trace id of an item, 0 if it has none.
         error_traces: The traces whose items count as important.
-        dropped: Called with the number of items dropped for want of space.
+        drop: Called with the reason for which an item is dropped.
+
+    Attributes:
+        closed: Whether what comes is dropped, as the pipeline is shut down.
+        wake: Called with the length when an item makes it ``wake_at`` or more.
+        wake_at: The length at which the worker has something to do.
     """
 
     def __init__(
@@ -69,14 +86,17 @@ class ItemQueue:
         weigh: Callable[[Any], int],
         trace_of: Callable[[Any], int],
         error_traces: ErrorTraces,
-        dropped: Callable[[int], None],
+        drop: Callable[[str], None],
     ) -> None:
         self.capacity = capacity
         self._max_bytes = max_bytes
         self._weigh = weigh
         self._trace_of = trace_of
         self._error_traces = error_traces
-        self._dropped = dropped
+        self._drop = drop
+        self.closed = False
+        self.wake: Callable[[int], None] = _nobody
+        self.wake_at = 1
         self._mean = 2.0 * _BASE_BYTES
         self._ticks = 0
         self._limit = self._limit_now()
@@ -98,17 +118,28 @@ class ItemQueue:
         """What the items weigh together, by the mean."""
         return int(len(self) * self._mean)
 
-    def add(self, item: Any, important: bool) -> int:
-        """Append; drops what is least important if there is no space. Returns the new length."""
+    def add(self, item: Any, important: bool) -> None:
+        """Append; drops what is least important if there is no space.
+
+        Written out in one piece: each call that is spared is 0.1 µs of each span and log line.
+        """
+        if exporting_threads and exporting():
+            return
+        if _getpid() != fork._pid:
+            fork.check_pid()
+        if self.closed:
+            self._drop("already_shutdown")
+            return
         length = len(self._plain) + len(self._important) + 1
         self._ticks = ticks = self._ticks + 1
         if not ticks % _WEIGHED:
             self._sample(item, length)
         if length > self._limit and not self._make_room(important):
-            self._dropped(1)
-            return length
-        (self._important if important else self._plain).append(item)
-        return length
+            self._drop("queue_full")
+        else:
+            (self._important if important else self._plain).append(item)
+        if length >= self.wake_at:
+            self.wake(length)
 
     def take(self, count: int, *, plain_first: bool = False) -> list[Any]:
         """Remove up to ``count`` items: errors first, or last while it is uncertain whether they arrive."""
@@ -150,7 +181,7 @@ class ItemQueue:
             for _ in range(_MOST_DROPPED_AT_ONCE):
                 item = self._plain.popleft()
                 if self._trace_of(item) not in self._error_traces:
-                    self._dropped(1)
+                    self._drop("queue_full")
                     return True
                 self._important.append(item)
         except IndexError:
@@ -159,8 +190,12 @@ class ItemQueue:
             (self._important if also_important else self._plain).popleft()
         except IndexError:
             return False
-        self._dropped(1)
+        self._drop("queue_full")
         return True
+
+
+def _nobody(_length: int) -> None:
+    """In the place of the worker until it is there."""
 
 
 def _move(items: deque[Any], taken: list[Any], count: int) -> None:
@@ -197,4 +232,15 @@ def weight(attributes: Any, text: Any = None) -> int:
             total += sum([len(part) if isinstance(part, str) else 32 for part in value])
         elif kind is bytes:
             total += len(value)
+    return total
+
+
+def weight_of_parts(parts: Sequence[Any]) -> int:
+    """The same of a log line that is not put together yet, which takes less than one that is."""
+    total = _BASE_BYTES
+    for part in parts:
+        if type(part) is str:
+            total += len(part)
+        elif type(part) is list:  # pairs
+            total += sum([_ATTRIBUTE_BYTES + len(value) for _, value in part if type(value) is str])
     return total

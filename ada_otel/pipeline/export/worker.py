@@ -22,7 +22,7 @@ from ada_otel._diagnostics import contained, report
 from ada_otel.pipeline import threads
 from ada_otel.pipeline.export import stats
 from ada_otel.pipeline.export.delivery import Delivers, Delivery
-from ada_otel.pipeline.export.queue import ItemQueue
+from ada_otel.pipeline.export.queue import ItemQueue, exporting, exporting_threads
 from ada_otel.pipeline.fork import on_fork, threads_held
 
 if TYPE_CHECKING:
@@ -36,14 +36,6 @@ _LOOK = 0.1
 
 #: The part of the time to stop that is spent on sending, when the rest can be written to disk.
 _BEFORE_SPOOLING = 0.7
-
-#: Threads that are exporting: what they record themselves is not exported, or it would never end.
-_exporting: set[int] = set()
-
-
-def exporting() -> bool:
-    """Whether this thread is one that exports."""
-    return threading.get_ident() in _exporting
 
 
 class _Life:
@@ -95,11 +87,12 @@ class Worker:
         self._figures = figures
         self._is_important = is_important
         self._delay = delay
-        self.batch = batch
+        self._batch = batch
         self._export_timeout = export_timeout
         self._retry_for = retry_for
         self._spool = spool
         self._taken: list[Any] = []
+        queue.wake = self._added
         self._renew()
         on_fork(self._renew)
         if spool is not None and spool.waiting:
@@ -110,22 +103,22 @@ class Worker:
         self._queue.clear()
         self._taken = []
         self._life: _Life | None = None
-        self.idle = True
+        self._queue.wake_at = 1  # there is no thread
         self._starting = _thread.allocate_lock()
         self._failing_since = 0.0
         self._last_call: float | None = None
         self._one_at_a_time = threading.Lock()
-        _exporting.clear()
+        exporting_threads.clear()
 
     @property
     def in_hand(self) -> int:
         """How many items are being sent."""
         return len(self._taken)
 
-    def added(self, length: int) -> None:
+    def _added(self, length: int) -> None:
         """An item was added: start the thread if there is none, wake it if a batch is full. Never waits."""
         life = self._life or self._start()
-        if life is not None and length >= self.batch and not life.rung:
+        if life is not None and length >= self._batch and not life.rung:
             life.rung = True
             _ring(life.bell)
 
@@ -184,7 +177,7 @@ class Worker:
                 life = _Life()
                 threads.start(self._run, self._name, life)
                 self._life = life
-                self.idle = False
+                self._queue.wake_at = self._batch
         except RuntimeError as error:  # too many, or the interpreter is ending; flush works
             report(
                 f"worker:{self._name}", f"The thread {self._name} could not be started: {error}.", exc=error
@@ -211,7 +204,7 @@ class Worker:
         only_full = only_full and not flushes and self._last_call is None
         planned = len(self._queue)
         while planned > 0 and self._last_call is None:
-            if only_full and len(self._queue) < self.batch:
+            if only_full and len(self._queue) < self._batch:
                 break
             if self._spool is not None and self._waits_with_spool(life, self._spool):
                 continue
@@ -239,19 +232,19 @@ class Worker:
         with self._one_at_a_time:
             delivers = isinstance(self._exporter, Delivers)
             probing = delivers and self._exporter.failing and self._last_call is None
-            items = self._take(min(self.batch, _PROBE) if probing else self.batch, plain_first=probing)
+            items = self._take(min(self._batch, _PROBE) if probing else self._batch, plain_first=probing)
             if not items:
                 return 0
             self._taken = items
             ident = threading.get_ident()
-            _exporting.add(ident)
+            exporting_threads.add(ident)
             token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
             try:
                 done = self._deliver(items) if self._delivers else self._export(items)
                 self._settle(done)
             finally:
                 detach(token)
-                _exporting.discard(ident)
+                exporting_threads.discard(ident)
                 self._taken = []
             self._figures.delivered(done)
             return len(items) - len(done.kept)
@@ -320,7 +313,7 @@ class Worker:
         return True
 
     def _at_leisure(self) -> bool:
-        return self._last_call is None and len(self._queue) < self.batch and not self._has_flushes()
+        return self._last_call is None and len(self._queue) < self._batch and not self._has_flushes()
 
     def _has_flushes(self) -> bool:
         return self._life is not None and bool(self._life.flushes)
@@ -328,7 +321,7 @@ class Worker:
     def _spool_half(self, spool: Spool) -> None:
         """Write to disk what is beyond half of the queue, the oldest plain items first."""
         while len(self._queue) > self._queue.capacity // 2:
-            items = self._take(self.batch, plain_first=True)
+            items = self._take(self._batch, plain_first=True)
             if not spool.put(items):
                 self._queue.restore(items, self._is_important)
                 return
@@ -339,7 +332,7 @@ class Worker:
         lost = 0
         items = stuck
         while items or self._queue:
-            items = items or self._take(self.batch)
+            items = items or self._take(self._batch)
             if not self._spool.put(items):
                 lost += len(items)
             items = []

@@ -10,8 +10,10 @@ import pytest
 from opentelemetry import _logs
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs as stock_encode_logs
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.sdk._logs._internal import _default_logger_configurator, _disable_logger_configurator
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
-from ada_otel import logs, settings
+from ada_otel import logs, redaction, settings
 from ada_otel.logs import _context, _deferred
 from ada_otel.pipeline import encoder
 from ada_otel.pipeline.export.batch import BatchLogRecordProcessor
@@ -62,7 +64,6 @@ def test_a_line_says_what_was_true_when_it_was_logged(queue: Queue, monkeypatch:
     request.user_id, request.route = "u-2", "/milk"
     line = queue._plain[0]
     assert type(line) is DeferredLog
-    assert line._made is None
     (sent,) = _sent(queue)
     assert sent.pop("code.line.number") > 0
     assert sent == {
@@ -92,6 +93,59 @@ def test_secrets_are_taken_out(queue: Queue, monkeypatch: pytest.MonkeyPatch) ->
     (sent,) = _sent(queue)
     assert "hunter2" not in repr(sent)
     assert sent["user_agent.original"].startswith("curl ")
+
+
+def test_a_rule_that_comes_later_holds_for_lines_that_were_seen_before(queue: Queue) -> None:
+    log = logging.getLogger("shop")
+    for _ in range(2):
+        log.info("badge QQ-77-QQ", extra={"holder": "QQ-77-QQ", "locker": "seven"})
+        (sent,) = _sent(queue)
+        assert (sent["body"], sent["holder"], sent["locker"]) == ("badge QQ-77-QQ", "QQ-77-QQ", "seven")
+    redaction.add_pattern("badge", r"QQ-\d+-QQ")
+    redaction.add_key("locker")
+    try:
+        log.info("badge QQ-77-QQ", extra={"holder": "QQ-77-QQ", "locker": "seven"})
+        (item,) = queue.take(100)
+        message = ExportLogsServiceRequest.FromString(encoder.encode_logs([item]))
+        (record,) = message.resource_logs[0].scope_logs[0].log_records
+        values = {pair.key: pair.value.string_value for pair in record.attributes}
+        assert record.body.string_value == "badge [redacted badge]"
+        assert (values["holder"], values["locker"]) == ("[redacted badge]", "[redacted]")
+        assert item.body == "badge [redacted badge]"
+        assert (item.attributes["holder"], item.attributes["locker"]) == ("[redacted badge]", "[redacted]")
+    finally:
+        redaction.forget()
+
+
+def test_a_processor_that_comes_later_gets_the_lines_that_follow(queue: Queue) -> None:
+    log = logging.getLogger("shop")
+    log.info("before")
+    later = InMemoryLogRecordExporter()
+    _logs.get_logger_provider().add_log_record_processor(  # type: ignore[attr-defined]  # the fixture's
+        SimpleLogRecordProcessor(later)
+    )
+    log.info("after")
+    assert [found.log_record.body for found in later.get_finished_logs()] == ["after"]
+    assert [sent["body"] for sent in _sent(queue)] == ["before", "after"]
+
+
+def test_a_logger_that_is_switched_off_sends_nothing(queue: Queue) -> None:
+    provider: Any = _logs.get_logger_provider()
+    log = logging.getLogger("shop")
+    log.info("before")
+    provider._set_logger_configurator(logger_configurator=_disable_logger_configurator)
+    log.info("while it is off")
+    provider._set_logger_configurator(logger_configurator=_default_logger_configurator)
+    log.info("after")
+    assert [sent["body"] for sent in _sent(queue)] == ["before", "after"]
+
+
+def test_a_line_is_weighed_by_its_texts_without_being_put_together(queue: Queue) -> None:
+    log = logging.getLogger("shop")
+    log.info("x", extra={"note": "x"})
+    log.info("x" * 1_001, extra={"note": "x" * 501})
+    small, large = map(queue._weigh, queue.take(100))
+    assert large - small == 1_500
 
 
 def test_a_line_that_cannot_be_made_tells_that_it_was_there(

@@ -408,7 +408,7 @@ def test_environment_is_read_and_bad_values_are_named(
     monkeypatch.setenv("OTEL_BSP_EXPORT_TIMEOUT", "five")
     processor = BatchSpanProcessor(Blocking())
     worker = processor._worker
-    assert (processor.capacity, worker.batch, worker._delay, worker._export_timeout) == (77, 77, 1.234, 30)
+    assert (processor.capacity, worker._batch, worker._delay, worker._export_timeout) == (77, 77, 1.234, 30)
     assert "OTEL_BSP_EXPORT_TIMEOUT is 'five'" in caplog.text
     assert "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is 99" in caplog.text
     with pytest.raises(ValueError, match="OTEL_BSP_MAX_QUEUE_SIZE"):

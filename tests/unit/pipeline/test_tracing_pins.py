@@ -238,5 +238,5 @@ def test_flask_preprocesses_each_request_and_keeps_it_in_this_variable() -> None
 
 
 def test_the_logger_provider_in_force_is_a_global_of_the_api() -> None:
-    assert "_LOGGER_PROVIDER" in vars(logs_api), "look at defer() in logs/_otlp.py"
+    assert "_LOGGER_PROVIDER" in vars(logs_api), "look at defer_record() in logs/_deferred.py"
     assert "_LOGGER_PROVIDER" in logs_api.get_logger_provider.__code__.co_names
