@@ -58,7 +58,9 @@ class RequestLog:
         level = self._started
         if level is not None and self._wanted(level) and self._chosen():
             get = request.environ.get
-            _write(
+            take = _write_as_record if _logger.handlers else hub.accept_parts
+            take(
+                _NAME,
                 level,
                 trace.get_current_span().get_span_context(),
                 _finish_start,
@@ -92,7 +94,9 @@ class RequestLog:
             ):
                 return
             get = request.environ.get
-            _write(
+            take = _write_as_record if _logger.handlers else hub.accept_parts
+            take(
+                _NAME,
                 level,
                 request.span_context,
                 _finish_completion,
@@ -121,7 +125,9 @@ class RequestLog:
                 return
             if event == "connect" and isinstance(error, TypeError):
                 return  # a handler that takes no `auth` is called a second time, without it
-            _write(
+            take = _write_as_record if _logger.handlers else hub.accept_parts
+            take(
+                _NAME,
                 level,
                 trace.get_current_span().get_span_context(),
                 _finish_event,
@@ -203,19 +209,11 @@ def _finish_event(
     return "Event completed", groups, pairs, secretive
 
 
-def _write(
-    level: int, span_context: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]
-) -> None:
-    if _logger.handlers:
-        _write_as_record(level, *made(finish(*parts)), span_context)
-    else:
-        hub.accept_parts(_NAME, level, span_context, finish, parts)
-
-
 def _write_as_record(
-    level: int, message: str, attributes: dict[str, Any], span: trace.SpanContext | None
+    _name: str, level: int, span: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]
 ) -> None:
     """Write it by way of the stdlib, where our bridge takes it up like any line."""
+    message, attributes = made(finish(*parts))
     if span is None or not span.is_valid:
         _logger.log(level, message, extra=attributes)
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan
 
 from ada_otel._diagnostics import failed
 from ada_otel.pipeline.tracing.span import put
@@ -35,20 +36,25 @@ class Served(RequestContext):
         context: The context in which the app serves it.
     """
 
-    # On the class, as RequestContext has it.
-    named = False
-    span: Any = None
-    answered: Callable[[Any, str, list[tuple[str, str]]], None] | None = None
-    status: str | None = None
-    length: str | None = None
-    sent = 0
-    streamed: int | None = None
-    error: BaseException | None = None
-    context: Context | None = None
-
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
         self.began = perf_counter()
+        # All of them here: what is on the class alone is looked for in its bases each time that it is read.
+        self.named = False
+        self.span: Any = None
+        self.span_context = None
+        self.context: Context | None = None
+        self.answered: Callable[[Any, str, list[tuple[str, str]]], None] | None = None
+        self.status: str | None = None
+        self.length: str | None = None
+        self.sent = 0
+        self.streamed: int | None = None
+        self.error: BaseException | None = None
+        self._request_id = None
+        self._route = None
+        self._session = None
+        self._user_id = None
+        self._flask_context = None
 
 
 def respond(  # noqa: C901  # one body, as it is run in each request
@@ -70,11 +76,7 @@ def respond(  # noqa: C901  # one body, as it is run in each request
         if request.named:
             if span is None:
                 note_span(request)
-            else:
-                environ, context = request.environ, request.span_context
-                # Most often it is the trace's id, and in so many words.
-                if context[0] and "HTTP_X_REQUEST_ID" not in environ and "HTTP_TRACEPARENT" not in environ:  # type: ignore[index]
-                    request._request_id = request._request_id or format(context[0], "032x")  # type: ignore[index]
+            elif type(span) is not NonRecordingSpan:
                 put(span, "request_id", request._request_id or request.request_id)
             if not own:
                 headers.append(("X-Request-ID", request._request_id or request.request_id))

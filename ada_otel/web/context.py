@@ -97,8 +97,14 @@ class RequestContext:
         )
 
     def _find_session(self) -> dict[str, Any] | None:
+        """Flask's session, if Flask has opened it by now. It is not marked as used."""
         if self._session is None:
-            self._session = _open_session(self._flask_context or flask_context(self.environ))
+            context = self._flask_context or flask_context(self.environ)
+            if context is not None:
+                # Since Flask 3.1.3 the attribute `session` is a property that marks the session as used.
+                held = vars(context)
+                found = held.get("_session", held.get("session"))
+                self._session = found if isinstance(found, dict) else None
         return self._session
 
     @property
@@ -167,13 +173,3 @@ def _of_flask() -> Any:
     from flask import globals as flask_globals
 
     return flask_globals
-
-
-def _open_session(flask_context: Any) -> dict[str, Any] | None:
-    """Flask's session, if Flask has opened it by now. It is not marked as used."""
-    if flask_context is None:
-        return None
-    # Since Flask 3.1.3 the attribute `session` is a property that marks the session as used.
-    held = vars(flask_context)
-    session = held.get("_session", held.get("session"))
-    return session if isinstance(session, dict) else None

@@ -95,7 +95,9 @@ class Middleware:
         self._propagator: Any = None
         self._standard_headers = False
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def __call__(  # noqa: C901, PLR0912  # one body: each call into a helper costs every request
+        self, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         if self._excluded is not None and self._excluded.url_disabled(_url(environ)):
             return self.wsgi_app(environ, start_response)
@@ -124,11 +126,14 @@ class Middleware:
         request.span = span = self._begin(
             entry.name, kind, context, partial(request_attributes, environ), start_time=time_ns()
         )
-        request.span_context = (
-            span._context
-            if type(span) is RecordingSpan or type(span) is NonRecordingSpan
-            else span.get_span_context()
-        )
+        if type(span) is RecordingSpan or type(span) is NonRecordingSpan:
+            known: Any = span._context
+            request.span_context = known
+            if context is _EMPTY and known[0] and "HTTP_X_REQUEST_ID" not in environ:
+                # As RequestContext.request_id would find it, without two calls.
+                request._request_id = format(known[0], "032x")
+        else:
+            request.span_context = span.get_span_context()
         if self._tells or type(span) is not NonRecordingSpan or get_global_response_propagator() is not None:
             request.answered = self._answered
         outer = environ.get(TRACED)

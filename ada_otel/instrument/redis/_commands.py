@@ -82,7 +82,10 @@ class CommandTracing:
         first = args[0] if args else None
         if self._hooked or type(first) is not str or not first:
             return self._any_command(call, client, args, kwargs, current)
-        server, count = self._server(client), len(args)
+        server = getattr(getattr(client, "connection_pool", None), _SERVER, None)
+        if server is None or server.owner is not self:
+            server = self._server(client)
+        count = len(args)
         told = server.commands.get((first, count)) or server.find(first, count)
         span: trace.Span | None = None
         if not self._drops(current):

@@ -24,6 +24,7 @@ from ada_otel.pipeline.tracing.processors import SpanProcessors
 from ada_otel.pipeline.tracing.sampling import (
     DROP,
     SAMPLE,
+    compile_root,
     compile_sampler,
     decision_of_roots,
     drops_below_unsampled,
@@ -67,6 +68,7 @@ class Tracer(sdk.Tracer):
         self.shares_links = limits.max_links != 0
         self._decision = compile_sampler(self.sampler)
         self._of_every_root = decision_of_roots(self.sampler)
+        self._decide_root = compile_root(self.sampler)
         self._drops_below_unsampled = drops_below_unsampled(self.sampler)
         ids = self.id_generator
         self._random_ids = type(ids) is RandomIdGenerator
@@ -98,15 +100,15 @@ class Tracer(sdk.Tracer):
         parent: SpanContext | None = None if current is None else current.get_span_context()  # type: ignore[attr-defined]
         if not self._direct or not self._tracer_config.is_enabled:
             return self._begin_slowly(name, kind, parent, attributes, context, start_time)
-        decision = None
         if parent is None or not parent[5]:
             parent, trace_id, random_id, state = None, _bits(128) or 1, _RANDOM, _DEFAULT_STATE
             decision = self._of_every_root
+            if decision is None:
+                decision = self._decide_root(None, trace_id)  # type: ignore[misc]  # _direct says that there is one
         else:
             trace_id, _, _, flags, state, _ = parent
             random_id = flags & _RANDOM
-        if decision is None:
-            decision = self._decision(parent, trace_id)  # type: ignore[misc]  # _direct says that there is one
+            decision = self._decision(parent, trace_id)  # type: ignore[misc]  # likewise
         # SpanContext checks the range of ids; these were drawn within it. A test pins its layout.
         span_context = _new_tuple(
             SpanContext,

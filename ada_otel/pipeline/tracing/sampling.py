@@ -33,6 +33,11 @@ def compile_sampler(sampler: Sampler) -> Decide | None:
     return None
 
 
+def compile_root(sampler: Sampler) -> Decide | None:
+    """As :func:`compile_sampler`, for spans without a parent alone."""
+    return compile_sampler(sampler._root if _is_parent_based(sampler) else sampler)  # type: ignore[attr-defined]
+
+
 def decision_of_roots(sampler: Sampler) -> int | None:
     """What ``sampler`` decides for every span without a parent, if that is known before."""
     if _is_parent_based(sampler):
