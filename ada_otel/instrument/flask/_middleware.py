@@ -209,15 +209,18 @@ class Middleware:
 
     def _answered(self, span: Any, status: str, headers: list[tuple[str, str]]) -> None:
         """Tell span, propagator and hook of the response that begins."""
-        propagator = get_global_response_propagator()
-        if propagator is not None:
-            propagator.inject(headers, setter=default_response_propagation_setter)
-        if span.is_recording():
-            set_status(span, status)
-            if self._capture_response is not None and span.kind is SpanKind.SERVER:
-                span.set_attributes(self._capture_response(headers))
-        if self._response_hook is not None:
-            self._response_hook(span, status, headers)
+        try:
+            propagator = get_global_response_propagator()
+            if propagator is not None:
+                propagator.inject(headers, setter=default_response_propagation_setter)
+            if span.is_recording():
+                set_status(span, status)
+                if self._capture_response is not None and span.kind is SpanKind.SERVER:
+                    span.set_attributes(self._capture_response(headers))
+            if self._response_hook is not None:
+                self._response_hook(span, status, headers)
+        except Exception as error:
+            failed("Tracing a response", error)
 
     def _finish(self, request: Served, environ: dict[str, Any], started: float, entry: Entry) -> None:
         try:
