@@ -342,8 +342,15 @@ def test_the_end_is_told_too(drill: Drill, name: str) -> None:
 
 
 def test_the_dead_mans_switch_hears_the_watchdog(drill: Drill) -> None:
-    beats = drill.services.received(DEADMANSSWITCH)
-    assert len(beats) >= 3
+    # What Prometheus sends before it has found Alertmanager is lost, and sent again after its minute.
+    services = drill.services
+    services.wait_for(
+        DEADMANSSWITCH,
+        lambda _: len(services.received(DEADMANSSWITCH)) >= 3,
+        60 + _SECONDS,
+        "third beat of the watchdog",
+    )
+    beats = services.received(DEADMANSSWITCH)
     assert {alert["labels"]["alertname"] for beat in beats for alert in beat.body["alerts"]} == {"Watchdog"}
 
 
