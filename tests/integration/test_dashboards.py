@@ -34,7 +34,7 @@ def _has_data(uid: str, number: int, ref: str) -> bool:
 
 
 def test_every_target_returns_data(driven: Driven) -> None:
-    missing = wait_for(lambda: _missing(driven), lambda found: not found, seconds=20)
+    missing = wait_for(lambda: _missing(driven), lambda found: not found, seconds=60)
     assert missing == []
 
 
