@@ -158,7 +158,8 @@ def test_each_line_arrives_once_and_the_commands_find_them(stack: Stack, tmp_pat
     )
     settings = ClientSettings(url=stack.url("elasticsearch"), prometheus=stack.url("prometheus"))
     with LogAnalyzer(settings) as analyzer, LogAnalyzer(replace(settings, prometheus=None)) as no_prometheus:
-        wait_for(lambda: analyzer.count(window), lambda count: count >= LINES, seconds=60 + LINES / 1000)
+        # A collector that an earlier drill has kept from Elasticsearch waits before it tries again.
+        wait_for(lambda: analyzer.count(window), lambda count: count >= LINES, seconds=180 + LINES / 1000)
         arrived = time.monotonic() - begun
         assert _not_once(settings.url, service) == {}, "a line is missing, or there twice"
         assert analyzer.count(window) == LINES
@@ -265,9 +266,9 @@ def _ask_how_it_is(
     board = _timed(times, "dashboard", lambda: ask(analyzer))
     assert (board.errors, board.active_connections, board.active_requests) == (LINES // 10, 17, 3)
     assert board.memory_bytes == pytest.approx(told["memory"], rel=0.25)
-    # Over the last two minutes, of which the program may have used up less.
+    # Over the last two minutes; 0 where Prometheus asked for the first time when the program had ended.
     assert board.cpu_percent is not None
-    assert 0 < board.cpu_percent <= 100 * (os.cpu_count() or 1)
+    assert 0 <= board.cpu_percent <= 100 * (os.cpu_count() or 1)
     newest = [entry.attributes["number"] for entry in board.recent_errors]
     # Those of one millisecond come in no order, so that one more may take the place of the tenth.
     assert len(set(newest)) == 10
