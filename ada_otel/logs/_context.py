@@ -9,7 +9,7 @@ from typing import Any
 from ada_otel.logs._redaction import redactor
 from ada_otel.pipeline.grouped import Group
 
-__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "find_current", "say"]
+__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "say"]
 
 #: As :meth:`ada_otel.web.context.RequestContext.log_values` gives them.
 RequestValues = tuple[str | None, ...]
@@ -25,18 +25,14 @@ _CLIENTS = 1024
 _current: Callable[[], Any] | None = None
 
 
-def find_current() -> Callable[[], Any]:
-    """What gives the current request; imported with the first line, for start-up's sake."""
-    global _current  # noqa: PLW0603  # found once
-    from ada_otel.web.context import _current as variable
-
-    _current = variable.get
-    return _current
-
-
 def current_values() -> RequestValues | None:
     """What the current request knows by now; None outside of one."""
-    request = (_current or find_current())()
+    global _current  # noqa: PLW0603  # imported with the first line, for start-up's sake
+    if _current is None:
+        from ada_otel.web.context import _current as variable
+
+        _current = variable.get
+    request = _current()
     return None if request is None else request.log_values()
 
 

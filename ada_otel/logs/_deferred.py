@@ -76,9 +76,7 @@ def defer_record(counts: Counts | None, record: logging.LogRecord, message: str)
         return False
     span: Any = current.get(_SPAN_KEY)
     span_context = None if span is None else span.get_span_context()
-    request = (_context._current or _context.find_current())()
-    values = None if request is None else request.log_values()
-    parts = (message, path, record.funcName, record.lineno, extras, values)
+    parts = (message, path, record.funcName, record.lineno, extras, _context.current_values())
     kind.queue(int(record.created * 1e9), span_context, _finish, parts)
     if counts is not None:
         counts.by_level[record.levelno].add(1, None, span_context if kind.important else None)

@@ -9,10 +9,7 @@ from typing import Any
 
 from opentelemetry import trace
 
-__all__ = ["TRACED", "RequestContext", "current", "set_user"]
-
-#: Where the fast path keeps its request, in the WSGI environment, as long as it is served.
-TRACED = "ada_otel.request"
+__all__ = ["RequestContext", "current", "set_user"]
 
 _valid_id = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _traceparent = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")

@@ -44,7 +44,6 @@ from ada_otel.pipeline.current import attach, detach, get_current
 from ada_otel.pipeline.tracing.begin import begin_with
 from ada_otel.pipeline.tracing.span import RecordingSpan, error_status, put
 from ada_otel.web._served import Served, respond
-from ada_otel.web.context import TRACED
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -60,6 +59,9 @@ _HISTOGRAMS = (
 )
 
 _EMPTY = Context()
+
+#: Where the request is kept in the WSGI environment, as long as it is served.
+_TRACED = "ada_otel.request"
 
 
 class Middleware:
@@ -136,8 +138,8 @@ class Middleware:
             request.span_context = span.get_span_context()
         if self._tells or type(span) is not NonRecordingSpan or get_global_response_propagator() is not None:
             request.answered = self._answered
-        outer = environ.get(TRACED)
-        environ[TRACED] = request
+        outer = environ.get(_TRACED)
+        environ[_TRACED] = request
         inner = Context(context)
         dict.__setitem__(inner, _SPAN_KEY, span)
         request.context = inner
@@ -152,12 +154,11 @@ class Middleware:
         finally:
             detach(token)
             if outer is None:
-                environ.pop(
-                    TRACED, None
-                )  # which is the request's own: they would wait for the garbage collector
+                # It holds its environ: together they would wait for the garbage collector.
+                environ.pop(_TRACED, None)
             else:
                 # An application called this one with its own environ, and is not done with it.
-                environ[TRACED] = outer
+                environ[_TRACED] = outer
         if request.length is None and _is_streamed(body, environ):
             request.streamed = 0
             return StreamedBody(body, inner, request, partial(self._finish, request, environ, started, entry))
@@ -177,7 +178,7 @@ class Middleware:
             flask_context = _cv_request.get()
             flask_request = flask_context.request
             environ = flask_request.environ
-            request = environ.get(TRACED)
+            request = environ.get(_TRACED)
             if request is not None:
                 request._flask_context = flask_context
                 rule = flask_request.url_rule
@@ -295,7 +296,7 @@ def instrumented_class(base: type[Flask], options: dict[str, Any]) -> type[Flask
 
 
 def _note_error(_app: Flask, exception: BaseException, **_extra: Any) -> None:
-    request = _cv_request.get().request.environ.get(TRACED)
+    request = _cv_request.get().request.environ.get(_TRACED)
     if request is not None:
         request.error = exception
 

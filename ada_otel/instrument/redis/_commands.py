@@ -82,10 +82,7 @@ class CommandTracing:
         first = args[0] if args else None
         if self._hooked or type(first) is not str or not first:
             return self._any_command(call, client, args, kwargs, current)
-        server = getattr(getattr(client, "connection_pool", None), _SERVER, None)
-        if server is None or server.owner is not self:
-            server = self._server(client)
-        count = len(args)
+        server, count = self._server(client), len(args)
         told = server.commands.get((first, count)) or server.find(first, count)
         span: trace.Span | None = None
         if not self._drops(current):
@@ -123,10 +120,7 @@ class CommandTracing:
             if failure is not None:
                 duration = self._server(client).durations.of(told.operation, failure)
             elif told.lookup is not None:
-                if told.one:  # as _count, without that call
-                    (self._lookups.misses if response is None else self._lookups.hits).add(1, None, None)
-                else:
-                    self._count(told.lookup, response)
+                self._count(told.lookup, response)
             duration.record(seconds, None, None if span is None else span.get_span_context())
         except Exception as error:
             failed("Measuring a Redis command", error)

@@ -33,10 +33,9 @@ class Command:
         attributes: Makes the span's attributes.
         duration: Its histogram, for a command that succeeds.
         lookup: The operation, if the answer says whether something was there.
-        one: Whether such an answer is about one key.
     """
 
-    __slots__ = ("attributes", "duration", "lookup", "name", "one", "operation")
+    __slots__ = ("attributes", "duration", "lookup", "name", "operation")
 
     def __init__(self, server: Server, name: str, count: int) -> None:
         self.name = _build_span_name(_NO_CLIENT, (name,))
@@ -47,7 +46,6 @@ class Command:
         self.operation = operation = redis_operation(name)
         self.duration: BoundHistogram = server.durations.of(operation)
         self.lookup = operation if operation in LOOKUPS else None
-        self.one = self.lookup != "MGET"
 
 
 class Server:

@@ -35,14 +35,13 @@ def compile_sampler(sampler: Sampler) -> Decide | None:
 
 def compile_root(sampler: Sampler) -> Decide | None:
     """As :func:`compile_sampler`, for spans without a parent alone."""
-    return compile_sampler(sampler._root if _is_parent_based(sampler) else sampler)  # type: ignore[attr-defined]
+    return compile_sampler(_root_of(sampler))
 
 
 def decision_of_roots(sampler: Sampler) -> int | None:
     """What ``sampler`` decides for every span without a parent, if that is known before."""
-    if _is_parent_based(sampler):
-        sampler = sampler._root  # type: ignore[attr-defined]
-    return int(sampler._decision.value) if type(sampler) is StaticSampler else None
+    root = _root_of(sampler)
+    return int(root._decision.value) if type(root) is StaticSampler else None
 
 
 def drops_below_unsampled(sampler: Sampler) -> bool:
@@ -56,6 +55,10 @@ def drops_below_unsampled(sampler: Sampler) -> bool:
 def _is_parent_based(sampler: Sampler) -> bool:
     # The environment's parentbased_* samplers are subclasses that change the constructor only.
     return isinstance(sampler, ParentBased) and type(sampler).should_sample is ParentBased.should_sample
+
+
+def _root_of(sampler: Sampler) -> Sampler:
+    return sampler._root if _is_parent_based(sampler) else sampler  # type: ignore[attr-defined]
 
 
 def _compile_parent_based(sampler: ParentBased) -> Decide | None:
