@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,20 +23,27 @@ class Spread:
         p25: A quarter of the rounds are below it.
         p75: A quarter of the rounds are above it.
         least: Of the rounds; what a loaded machine moves least.
+        low: The median of any number of rounds is above it, and below ``high``, with 95 % certainty (sign
+            test); the least and the greatest of less than six rounds.
+        high: See ``low``.
     """
 
     median: float
     p25: float
     p75: float
     least: float
+    low: float
+    high: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Summarise the values of the rounds, one at least."""
-        if len(values) == 1:
-            return cls(values[0], values[0], values[0], values[0])
-        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(middle, low, high, min(values))
+        ordered = sorted(values)
+        if len(ordered) == 1:
+            return cls(*ordered * 6)
+        p25, median, p75 = statistics.quantiles(ordered, n=4, method="inclusive")
+        outside = _outside(len(values))
+        return cls(median, p25, p75, ordered[0], ordered[outside], ordered[-1 - outside])
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ def summarise(rounds: Rounds, against: Rounds | None = None) -> dict[str, dict[s
     """Summarise one measure for each variant.
 
     Args:
-        rounds: Its values; each variant has the same number of them, taken in the same rounds.
+        rounds: Its values: of the bare app and of stock from all rounds, of others from the first ones.
         against: Another measure of the same rounds, if the shares are to be of what stock adds to that.
 
     Returns:
@@ -101,22 +109,42 @@ def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         if measured:
             share = measured["median"]
             judged.append(
-                {"goal": goal.title, "limit": goal.limit, "share": share, "met": share <= goal.limit}
+                {
+                    "goal": goal.title,
+                    "limit": goal.limit,
+                    "share": share,
+                    "low": measured["low"],
+                    "high": measured["high"],
+                    "met": share <= goal.limit,
+                }
             )
     return judged
 
 
+def _outside(number: int) -> int:
+    """So many of ``number`` rounds at each end are outside of the median's interval of 95 %."""
+    tail, outside = 0.5**number, 0
+    while (tail := tail + math.comb(number, outside + 1) * 0.5**number) <= 0.025:
+        outside += 1
+    return outside
+
+
+def _pairs(values: Sequence[float], others: Sequence[float]) -> Iterator[tuple[float, float]]:
+    """Each value with the other one of its round."""
+    return zip(values, others[: len(values)], strict=True)
+
+
 def _added(rounds: Rounds, name: str) -> list[float]:
-    return [value - bare for value, bare in zip(rounds[name], rounds[BASE], strict=True)]
+    return [value - bare for value, bare in _pairs(rounds[name], rounds[BASE])]
 
 
 def _of_bare(rounds: Rounds, name: str) -> list[float]:
-    return [value / bare for value, bare in zip(rounds[name], rounds[BASE], strict=True)]
+    return [value / bare for value, bare in _pairs(rounds[name], rounds[BASE])]
 
 
 def _of_stock(rounds: Rounds, name: str, against: Rounds) -> dict[str, Any]:
     """Give the shares; a round in which stock added nothing, by a disturbance, has none."""
-    pairs = zip(_added(rounds, name), _added(against, STOCK), strict=True)
+    pairs = _pairs(_added(rounds, name), _added(against, STOCK))
     shares = [own / stock for own, stock in pairs if stock > 0]
     stock_least = min(against[STOCK]) - min(against[BASE])
     found: dict[str, Any] = {"of_stock": asdict(Spread.of(shares))} if shares else {}

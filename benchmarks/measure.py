@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from benchmarks.figures import summarise
 from benchmarks.processes import Server, Surroundings, Worker
-from benchmarks.variants import BASE, CASES, EVENT, OURS, STOCK, VARIANTS, Case
+from benchmarks.variants import BASE, CASES, COMPARED, EVENT, OURS, STOCK, VARIANTS, Case
 from tools.progress import say
 
 T = TypeVar("T", Worker, Server)
@@ -37,11 +37,13 @@ class Rounds:
 
     Attributes:
         number: How often each variant has its turn.
+        further: How often those that a goal compares have theirs after that, without the others.
         requests: In one turn.
         seconds: After so long no further round is begun, so that a loaded machine does not take hours.
     """
 
     number: int
+    further: int
     requests: int
     seconds: float
 
@@ -62,7 +64,7 @@ def cpu(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds) 
     received: dict[str, list[dict[str, float]]] = {name: [] for name in names}
 
     @contextmanager
-    def processes() -> Iterator[Turn]:
+    def processes(names: Sequence[str]) -> Iterator[Turn]:
         with _running(Worker, case, names, around) as workers:
             for worker in workers.values():
                 worker.ask("requests", requests=_warm(rounds))
@@ -106,7 +108,7 @@ def socketio(around: Surroundings, rounds: Rounds) -> dict[str, Any]:
     received: list[dict[str, float]] = []
 
     @contextmanager
-    def processes() -> Iterator[Turn]:
+    def processes(_turns: Sequence[str]) -> Iterator[Turn]:
         with _running(Worker, EVENT, (BASE, STOCK, OURS), around) as workers:
             for variant, route, _ in turns.values():
                 workers[variant].ask("requests", requests=_warm(rounds), route=route)
@@ -156,7 +158,7 @@ def http(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds)
     with _running(Server, case, names, around) as servers:
         for server in servers.values():
             server.load(rounds.requests)
-        answers = _interleave(rounds, names, lambda: nullcontext(lambda name: turn(servers[name])))
+        answers = _interleave(rounds, names, lambda _names: nullcontext(lambda name: turn(servers[name])))
     return {
         measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
         for measure in ("wall", "p99", "cpu")
@@ -173,7 +175,7 @@ def start(names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[st
 
     for name in names:  # the first start reads files that the later ones find in memory
         turn(name)
-    answers = _interleave(rounds, names, lambda: nullcontext(turn))
+    answers = _interleave(rounds, names, lambda _names: nullcontext(turn))
     return {
         measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
         for measure in ("cpu_s", "rss_kib")
@@ -223,21 +225,23 @@ def _running(
 
 
 def _interleave(
-    rounds: Rounds, names: Sequence[str], begin: Callable[[], AbstractContextManager[Turn]]
+    rounds: Rounds, names: Sequence[str], begin: Callable[[Sequence[str]], AbstractContextManager[Turn]]
 ) -> dict[str, list[dict[str, float]]]:
     """Give each variant a turn in each round; who begins rotates. ``begin`` is entered for each round."""
     answers: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    began = time.monotonic()
-    for number in range(rounds.number):
+    compared = [name for name in names if name in COMPARED]
+    whole, began = rounds.number + rounds.further, time.monotonic()
+    for number in range(whole):
         if number >= LEAST_ROUNDS and time.monotonic() - began > rounds.seconds:
-            say(f"   the machine is slow: stopped after {number} of {rounds.number} rounds")
+            say(f"   the machine is slow: stopped after {number} of {whole} rounds")
             break
-        at = number % len(names)
-        with begin() as turn:
-            for name in (*names[at:], *names[:at]):
+        taking = names if number < rounds.number else compared
+        at = number % len(taking)
+        with begin(taking) as turn:
+            for name in (*taking[at:], *taking[:at]):
                 answers[name].append(turn(name))
         if (number + 1) % 5 == 0:
-            say(f"   round {number + 1} of {rounds.number}")
+            say(f"   round {number + 1} of {whole}")
     return answers
 
 

@@ -36,7 +36,8 @@ has new processes, as one may take a third more than the next of the same progra
   is called through its WSGI callable.
 - **of stock** is (variant - none) / (stock - none) in the same round: the median of the rounds.
 - A figure is a median of the rounds, with the quartiles in brackets. On a machine that does other work,
-  believe the shares and the least more than the µs.
+  believe the shares and the least more than the µs. What the goals compare has its turn in more rounds than
+  the others; the interval of a goal is that of 95 % for the median, by the sign test.
 - Queues hold 65,536 items, so that none is cheap by dropping; what came to the sink is in the tables.
 - SQLAlchemy is 2.0, because the stock instrumentation refuses 2.1; ada-otel does both.
 - Metrics are sent once per block.
@@ -50,7 +51,8 @@ has new processes, as one may take a third more than the next of the same progra
   distribution it starts: that is the floor of the start under it. `ada-otel run` does not.
 
 {date}; {processor}, {cores} cores, {system}; Python {python}; load average {load};
-up to {rounds} rounds of {requests_per_round} requests, half of both over HTTP.
+up to {rounds} rounds of {requests_per_round} requests, and {further_rounds} more of what the goals compare;
+half as many requests over HTTP.
 """
 
 
@@ -129,10 +131,16 @@ def _log_search(row: Mapping[str, Any]) -> str:
 
 def _goals(goals: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        [goal["goal"], f"{goal['limit']:.3f}", f"{goal['share']:.3f}", "yes" if goal["met"] else "**no**"]
+        [
+            goal["goal"],
+            f"{goal['limit']:.3f}",
+            f"{goal['share']:.3f}",
+            f"{goal['low']:.3f} to {goal['high']:.3f}",
+            "yes" if goal["met"] else "**no**",
+        ]
         for goal in goals
     ]
-    return _section("ada-otel against its goals", ["", "at most, of stock", "measured", "met"], rows)
+    return _section("ada-otel against its goals", ["", "at most, of stock", "measured", "95 %", "met"], rows)
 
 
 def _cpu(title: str, rows: Mapping[str, Any], titles: Mapping[str, str]) -> str:

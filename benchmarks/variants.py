@@ -191,3 +191,6 @@ VARIANTS = {
 
 #: What every ratio is relative to, and what is held against the goals: while it runs, and at its start.
 BASE, STOCK, OURS, OURS_AT_START = "none", "stock", "ada", "ada-run"
+
+#: What the goals are about.
+COMPARED = (BASE, STOCK, OURS, OURS_AT_START)

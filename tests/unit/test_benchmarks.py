@@ -18,17 +18,26 @@ from benchmarks import __main__ as bench
 from benchmarks import environments, observers, processes, report
 from benchmarks.figures import GOALS, Spread, judge, summarise
 from benchmarks.programs import sink
-from benchmarks.variants import CASES, VARIANTS
+from benchmarks.variants import CASES, COMPARED, VARIANTS
 
 ROUNDS = {"none": [100.0, 200.0, 110.0], "stock": [400.0, 500.0, 410.0], "ada": [130.0, 230.0, 170.0]}
 
 
 class TestFigures:
     def test_spread_has_median_quartiles_and_least(self) -> None:
-        assert Spread.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Spread(median=3.0, p25=2.0, p75=4.0, least=1.0)
+        found = Spread.of([5.0, 1.0, 3.0, 2.0, 4.0])
+        assert (found.median, found.p25, found.p75, found.least) == (3.0, 2.0, 4.0, 1.0)
 
     def test_spread_of_one_round_is_that_round(self) -> None:
-        assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0, 7.0)
+        assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0, 7.0, 7.0, 7.0)
+
+    @pytest.mark.parametrize(
+        ("rounds", "outside"), [(2, 0), (5, 0), (8, 0), (9, 1), (12, 2), (24, 6), (100, 39)]
+    )
+    def test_the_interval_of_the_median_is_that_of_the_sign_test(self, rounds: int, outside: int) -> None:
+        # Of the published tables of the sign test, two-sided, 5 %.
+        found = Spread.of([float(value) for value in range(rounds)])
+        assert (found.low, found.high) == (outside, rounds - 1 - outside)
 
     def test_shares_are_taken_round_by_round(self) -> None:
         # Added by ada: 30, 30, 60; by stock: 300 each. The drift of the second round cancels out.
@@ -63,23 +72,35 @@ class TestFigures:
         assert row["of_stock"]["median"] == pytest.approx(0.02)
         assert row["of_stock_least"] == pytest.approx(6 / 300)
 
-    def test_variants_with_different_numbers_of_rounds_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="longer"):
-            summarise({"none": [1.0, 2.0], "ada": [2.0]})
+    def test_a_variant_with_fewer_rounds_is_compared_in_those(self) -> None:
+        row = summarise({**ROUNDS, "ada": [130.0, 230.0]})["ada"]
+        assert row["added"]["median"] == 30
+        assert row["of_stock"]["p75"] == pytest.approx(0.1)
+
+    def test_a_variant_with_more_rounds_than_the_bare_app_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="shorter"):
+            summarise({"none": [1.0], "ada": [2.0, 3.0]})
 
 
 class TestGoals:
     def test_met_and_missed(self) -> None:
         results = {
             "cpu": {
-                "plain": {"ada": {"of_stock": {"median": 0.1}}},
-                "full": {"ada": {"of_stock": {"median": 0.3}}},
+                "plain": {"ada": {"of_stock": {"median": 0.1, "low": 0.05, "high": 0.2}}},
+                "full": {"ada": {"of_stock": {"median": 0.3, "low": 0.2, "high": 0.4}}},
             }
         }
-        assert [(row["share"], row["met"]) for row in judge(results)] == [(0.1, True), (0.3, False)]
+        assert [(row["low"], row["share"], row["high"], row["met"]) for row in judge(results)] == [
+            (0.05, 0.1, 0.2, True),
+            (0.2, 0.3, 0.4, False),
+        ]
 
     def test_the_start_is_judged_by_our_own_launcher(self) -> None:
-        shares = {"ada": {"of_stock": {"median": 0.7}}, "ada-run": {"of_stock": {"median": 0.4}}}
+        interval = {"low": 0.3, "high": 0.8}
+        shares = {
+            "ada": {"of_stock": {"median": 0.7, **interval}},
+            "ada-run": {"of_stock": {"median": 0.4, **interval}},
+        }
         (row,) = judge({"start": {"cpu_s": shares}})
         assert (row["share"], row["met"]) == (0.4, True)
 
@@ -215,6 +236,7 @@ class TestReport:
                 "processor": "a processor",
                 "cores": 2,
                 "rounds": 3,
+                "further_rounds": 2,
                 "requests_per_round": 10,
                 "load_average": [1.0, 2.0],
             },
@@ -257,8 +279,10 @@ class TestReport:
         assert "CPU added per Socket.IO event" in text.split("\n## ")[1]
 
     def test_a_missed_goal_is_shown_as_missed(self, results: dict[str, Any]) -> None:
-        results["goals"] = [{"goal": "CPU", "limit": 0.25, "share": 0.3, "met": False}]
-        assert "| CPU | 0.250 | 0.300 | **no** |" in report.render(results)
+        results["goals"] = [
+            {"goal": "CPU", "limit": 0.25, "share": 0.3, "low": 0.21, "high": 0.39, "met": False}
+        ]
+        assert "| CPU | 0.250 | 0.300 | 0.210 to 0.390 | **no** |" in report.render(results)
 
     def test_every_row_of_a_table_has_as_many_cells_as_its_head(self, results: dict[str, Any]) -> None:
         for section in report.render(results).split("\n## ")[1:]:
@@ -314,14 +338,22 @@ def test_observers_are_read_anew_in_each_round_beside_stock(tmp_path: Path) -> N
 @pytest.mark.integration
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_real_run_of_none_and_ada() -> None:
-    results = bench.run(("none", "ada"), ("full", "http", "memory"), rounds=2, block=20, memory_requests=40)
+    results = bench.run(
+        ("none", "ada", "ada-stock"),
+        ("full", "http", "memory"),
+        rounds=1,
+        further=1,
+        block=20,
+        memory_requests=40,
+    )
     received = results["cpu"]["full"]["ada"]["received"]
     assert (received["spans"], received["log_records"]) == (3, 2)  # the app's line, and the request's
     assert received["metrics"] > 0
     assert results["cpu"]["full"]["none"]["received"] == {}
-    assert len(results["cpu"]["full"]["ada"]["rounds"]) == 2
+    rounds = {name: len(row["rounds"]) for name, row in results["cpu"]["full"].items()}
+    assert rounds == {"none": 2, "ada": 2, "ada-stock": 1}
     assert all(row["least"] > 0 for row in results["cpu"]["full"].values())
-    assert set(results["http"]["full"]["wall"]) == {"none", "ada"}
+    assert set(results["http"]["full"]["wall"]) == {"none", "ada", "ada-stock"}
     assert results["memory"]["ada"]["rss_kib"][-1][0] == 40
     assert results["variants"]["ada"]["versions"]["ada-otel"]
     assert results["goals"] == []  # there is no stock to compare with
@@ -336,7 +368,7 @@ def _counts(port: int) -> Any:
 @pytest.mark.integration
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_real_run_of_socket_io() -> None:
-    results = bench.run(bench.QUICK, ("socketio",), rounds=2, block=20, memory_requests=1)
+    results = bench.run(COMPARED, ("socketio",), rounds=1, further=1, block=20, memory_requests=1)
     measured = results["socketio"]
     assert set(measured["event"]) == {"none", "ada"}
     assert set(measured["request"]) == {"none", "stock"}
