@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from ada_otel.logs._redaction import redactor
-from ada_otel.pipeline.grouped import Group
+from ada_otel.pipeline.lines import Client
 
-__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "say"]
+__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "of_client"]
 
 #: As :meth:`ada_otel.web.context.RequestContext.log_values` gives them.
 RequestValues = tuple[str | None, ...]
@@ -36,18 +36,12 @@ def current_values() -> RequestValues | None:
     return None if request is None else request.log_values()
 
 
-def say(values: RequestValues, pairs: list[tuple[str, Any]], secretive: list[tuple[str, Any]]) -> Group:
-    """What recurs of it, as a group; what does not is put into the lists (see ``pipeline.lines.Said``)."""
-    request_id, user, session, route, address, agent = values
-    pairs += (("request_id", request_id), ("http.route", route))
-    secretive.append((_USER_AGENT, agent or None))
-    return _of_client(user, session, address)
-
-
 @lru_cache(_CLIENTS)
-def _of_client(user: str | None, session: str | None, address: str | None) -> Group:
+def of_client(user: str | None, session: str | None, address: str | None, agent: str | None) -> Client:
+    """What the lines of a client have in common."""
     pairs = (("user_id", user), ("session.id", session), ("client.address", address))
-    return Group(tuple((key, value) for key, value in pairs if value is not None))
+    kept = tuple((key, value) for key, value in pairs if value is not None)
+    return Client(kept, ((_USER_AGENT, agent),) if agent else ())
 
 
 def add_to(attributes: MutableMapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from ada_otel.logs._metrics import Counts
 from ada_otel.logs._values import plain
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.grouped import PLAIN, Group
-from ada_otel.pipeline.lines import MOST_ATTRIBUTES, Said
+from ada_otel.pipeline.lines import MOST_ATTRIBUTES, Pairs, Said
 
 __all__ = ["defer_record"]
 
@@ -39,7 +39,9 @@ _SPECIAL = frozenset(
 )
 _LAST_STANDARD = list(vars(logging.makeLogRecord({})))[-1]
 #: So many are remembered.
-_CALL_SITES = 1024
+_CALL_SITES = 2048
+#: Without the call of ``__new__`` that a named tuple's class makes.
+_new = tuple.__new__
 
 
 def defer_record(counts: Counts | None, record: logging.LogRecord, message: str) -> bool:
@@ -91,18 +93,19 @@ def _finish(
     extras: list[tuple[str, Any]] | None,
     values: _context.RequestValues | None,
 ) -> Said:
-    site = _call_site(path, function, number)
-    secretive = []
+    secretive: Pairs = ()
     if extras is not None:
         secretive = [(key, value if type(value) is str else plain(value)) for key, value in extras]
     if values is None:
-        return message, (site,), (), secretive
-    pairs: list[tuple[str, Any]] = []
-    return message, (site, _context.say(values, pairs, secretive)), pairs, secretive
+        return _new(Said, (message, _call_site(path, function, number, None), None, (), (), secretive))
+    request_id, user, session, route, address, agent = values
+    site = _call_site(path, function, number, route)
+    client = _context.of_client(user, session, address, agent)
+    return _new(Said, (message, site, client, (("request_id", request_id),), (), secretive))
 
 
 @lru_cache(_CALL_SITES)
-def _call_site(path: str, function: str | None, number: int) -> Group:
-    return Group(
-        (("code.file.path", path), ("code.function.name", function or "?"), ("code.line.number", number))
-    )
+def _call_site(path: str, function: str | None, number: int, route: str | None) -> Group:
+    """A line of the app's, and the route of the request: a few for each."""
+    pairs = (("code.file.path", path), ("code.function.name", function or "?"), ("code.line.number", number))
+    return Group(pairs if route is None else (*pairs, ("http.route", route)))

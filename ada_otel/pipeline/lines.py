@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.instrumentation.log_utils import std_to_otel
 
 from ada_otel.pipeline.grouped import Group
 
-__all__ = ["MOST_ATTRIBUTES", "OWN_LOGGERS", "Finish", "Said", "made", "severity"]
+__all__ = ["MOST_ATTRIBUTES", "OWN_LOGGERS", "Client", "Finish", "Pairs", "Said", "made", "severity"]
 
 #: Loggers whose lines never become OTLP records: they speak of the export itself.
 OWN_LOGGERS = frozenset({"opentelemetry", "ada_otel"})
@@ -23,9 +23,41 @@ _SEVERITY_TEXT = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 Pairs = Sequence[tuple[str, Any]]
 
-#: Its message; attributes that recur together; others; and those that may hold a secret. Message and the last
-#: ones are yet to be redacted. Values are str, bool, int and float, and ``None`` for what is not there.
-Said = tuple[str, tuple[Group, ...], Pairs, Pairs]
+
+class Client(Group):
+    """What the lines of a client have in common; found again by the object, as any group.
+
+    Args:
+        pairs: Keys and values.
+        secretive: Those that are yet to be redacted.
+    """
+
+    __slots__ = ("secretive",)
+
+    def __init__(self, pairs: tuple[tuple[str, Any], ...], secretive: tuple[tuple[str, Any], ...]) -> None:
+        super().__init__(pairs)
+        self.secretive = secretive
+
+
+class Said(NamedTuple):
+    """What a line says. Values are str, bool, int and float, and ``None`` for what is not there.
+
+    Attributes:
+        message: Its message, yet to be redacted.
+        group: Attributes that recur together.
+        client: Those of the client, if it is of a request.
+        fresh: Attributes with another value in each line or request.
+        pairs: Other attributes.
+        secretive: Attributes that are yet to be redacted.
+    """
+
+    message: str
+    group: Group | None
+    client: Client | None
+    fresh: Pairs
+    pairs: Pairs
+    secretive: Pairs
+
 
 #: Makes it of the line's parts.
 Finish = Callable[..., Said]
@@ -41,9 +73,13 @@ def made(said: Said) -> tuple[str, dict[str, Any]]:
     """The message and all attributes, redacted. Our encoder does the same by its caches."""
     from ada_otel.redaction import redactor  # what is redacted elsewhere does not load it
 
-    message, groups, pairs, secretive = said
+    message, group, client, fresh, pairs, secretive = said
     redact = redactor()
-    found = {key: value for group in groups for key, value in group.pairs}
+    found: dict[str, Any] = {} if group is None else dict(group.pairs)
+    if client is not None:
+        found.update(client.pairs)
+        found.update([(key, redact.value(key, value)) for key, value in client.secretive])
+    found.update(fresh)
     found.update(pairs)
     found.update([(key, redact.value(key, value)) for key, value in secretive])
     return redact.text(message), {key: value for key, value in found.items() if value is not None}

@@ -20,18 +20,20 @@ from ada_otel._diagnostics import failed
 from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
 from ada_otel.pipeline.grouped import Group
-from ada_otel.pipeline.lines import made
+from ada_otel.pipeline.lines import Said, made
 from ada_otel.web._served import Served
 from ada_otel.web.context import RequestContext
 
 if TYPE_CHECKING:
-    from ada_otel.pipeline.lines import Finish, Said
+    from ada_otel.pipeline.lines import Finish, Pairs
 
 __all__ = ["RequestLog"]
 
 #: Not below ``ada_otel``: what our own loggers say is not sent.
 _NAME = "ada.requests"
 _logger = logging.getLogger(_NAME)
+#: Without the call of ``__new__`` that a named tuple's class makes.
+_new = tuple.__new__
 
 
 class RequestLog:
@@ -151,10 +153,15 @@ class RequestLog:
 
 
 def _finish_start(method: str, path: str, query: str | None, values: _context.RequestValues) -> Said:
-    pairs: list[tuple[str, Any]] = []
-    secretive: list[tuple[str, Any]] = [("url.path", path), ("url.query", query or None)]
-    groups = (_of_method(method), _context.say(values, pairs, secretive))
-    return "Request started", groups, pairs, secretive
+    request_id, user, session, route, address, agent = values
+    return Said(
+        "Request started",
+        _of_method(method, route),
+        _context.of_client(user, session, address, agent),
+        (("request_id", request_id),),
+        (),
+        (("url.path", path), ("url.query", query or None)),
+    )
 
 
 def _finish_completion(
@@ -168,45 +175,54 @@ def _finish_completion(
     error: str | None,
     values: _context.RequestValues,
 ) -> Said:
-    pairs: list[tuple[str, Any]] = [
-        ("duration_seconds", round(seconds, 6)),
-        ("http.response.body.size", int(size)),
-    ]
-    if aborted:
-        pairs.append(("aborted", True))
-    if error is not None:
-        pairs.append(("error.type", error))
-    secretive: list[tuple[str, Any]] = [("url.path", path), ("url.query", query or None)]
-    groups = (_of_answer(method, status), _context.say(values, pairs, secretive))
-    return "Request completed", groups, pairs, secretive
+    pairs: Pairs = (("http.response.body.size", int(size)),)
+    if aborted or error is not None:
+        pairs = (*pairs, ("aborted", aborted or None), ("error.type", error))
+    request_id, user, session, route, address, agent = values
+    said = (
+        "Request completed",
+        _of_answer(method, status, route),
+        _context.of_client(user, session, address, agent),
+        (("request_id", request_id), ("duration_seconds", round(seconds, 6))),
+        pairs,
+        (("url.path", path), ("url.query", query)) if query else (("url.path", path),),
+    )
+    return _new(Said, said)
 
 
-@lru_cache(64)
-def _of_method(method: str) -> Group:
-    return Group((("http.request.method", method),))
+@lru_cache(1024)
+def _of_method(method: str, route: str | None) -> Group:
+    return Group((("http.request.method", method), *_of_route(route)))
 
 
-@lru_cache(512)
-def _of_answer(method: str, status: str | None) -> Group:
+@lru_cache(2048)
+def _of_answer(method: str, status: str | None, route: str | None) -> Group:
     code = "500" if status is None else status[:3]
-    found: tuple[tuple[str, str | int], ...] = (("http.request.method", method),)
-    if code.isdecimal():
-        found = (*found, ("http.response.status_code", int(code)))
-    return Group(found)
+    answer = (("http.response.status_code", int(code)),) if code.isdecimal() else ()
+    return Group((("http.request.method", method), *answer, *_of_route(route)))
+
+
+def _of_route(route: str | None) -> Pairs:
+    return () if route is None else (("http.route", route),)
 
 
 def _finish_event(
     event: str, namespace: str, seconds: float, error: str | None, values: _context.RequestValues | None
 ) -> Said:
-    pairs: list[tuple[str, Any]] = [
-        ("socketio.event", event),
-        ("socketio.namespace", namespace),
-        ("duration_seconds", round(seconds, 6)),
-        ("error.type", error),
-    ]
-    secretive: list[tuple[str, Any]] = []
-    groups = () if values is None else (_context.say(values, pairs, secretive),)
-    return "Event completed", groups, pairs, secretive
+    fresh: Pairs = (("duration_seconds", round(seconds, 6)),)
+    client = None
+    route: str | None = None
+    if values is not None:
+        request_id, user, session, route, address, agent = values
+        client = _context.of_client(user, session, address, agent)
+        fresh = (*fresh, ("request_id", request_id))
+    pairs = (("error.type", error),)
+    return Said("Event completed", _of_event(event, namespace, route), client, fresh, pairs, ())
+
+
+@lru_cache(2048)
+def _of_event(event: str, namespace: str, route: str | None) -> Group:
+    return Group((("socketio.event", event), ("socketio.namespace", namespace), *_of_route(route)))
 
 
 def _write_as_record(

@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext
 from ada_otel.pipeline.encoder._groups import Groups
 from ada_otel.pipeline.encoder._values import (
     MAX_ENTRIES,
+    MAX_GROUP_BYTES,
     MAX_LENGTH,
     Redacted,
     any_value,
@@ -23,6 +24,7 @@ from ada_otel.pipeline.encoder._values import (
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, delimited, text, uint32, varint
 
 if TYPE_CHECKING:
+    from ada_otel.pipeline.lines import Client
     from ada_otel.redaction import Redactor
 
 _pack_fixed64 = struct.Struct("<BQ").pack
@@ -36,7 +38,7 @@ _LOW_64 = (1 << 64) - 1
 _TAG = b"\x32"
 _attributes = attributes_encoder(_TAG)
 _pairs, _groups = caches(_TAG)
-_group = _groups.__getitem__
+_fresh = _pairs.fresh
 # By id, as enum members are hashed by a Python function.
 _SEVERITIES = {
     id(number): b"\x10" + VARINT[number.value] if number.value else b"" for number in SeverityNumber
@@ -62,6 +64,25 @@ class _Bodies(dict[str, bytes]):
         return encoded
 
 
+class _Clients(dict["Client", bytes]):
+    """What lines say of their clients, redacted and encoded."""
+
+    __slots__ = ("_redacted",)
+
+    def __init__(self, redacted: Redacted) -> None:
+        self._redacted = redacted
+
+    def __missing__(self, client: Client) -> bytes:
+        pieces = [_pairs[key, value, type(value)] for key, value in client.pairs]
+        pieces += [self._redacted[key, value, type(value)] for key, value in client.secretive]
+        encoded = b"".join(pieces)
+        if len(encoded) <= MAX_GROUP_BYTES:
+            if len(self) >= MAX_ENTRIES:
+                self.clear()
+            self[client] = encoded
+        return encoded
+
+
 class _Redacted:
     """What is kept of redacted texts as long as the rules of redaction stay as they are."""
 
@@ -69,6 +90,7 @@ class _Redacted:
         self.rules = redactor.rules
         self.bodies = _Bodies(redactor.text)
         self.attributes = Redacted(_TAG, redactor.value)
+        self.clients = _Clients(self.attributes)
 
 
 _redacted: _Redacted | None = None
@@ -116,20 +138,29 @@ def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
     return groups.encode()
 
 
-def _deferred_record(item: Any, kept: _Redacted) -> bytes:
+def _deferred_record(item: Any, kept: _Redacted) -> bytes:  # noqa: C901  # one body, as it is run for each line
     """Encode a record of ``ada_otel.pipeline.logging``, as :func:`_record` would, but never put together."""
     kind, timestamp, context, finish, parts = item
     if context is not None and (type(context) is not SpanContext or not context[0] or not context[1]):
         return _record(item)
     try:
-        message, groups, pairs, secretive = finish(*parts)
+        message, group, client, fresh, pairs, secretive = finish(*parts)
     except Exception:
         return _record(item)  # which says so
     stamp = _pack_long(timestamp)
-    pieces = [b"\x09", stamp, kind.encoded, kept.bodies[message], *map(_group, groups)]
-    pieces += [_pairs[key, value, type(value)] for key, value in pairs if value is not None]
-    redacted = kept.attributes
-    pieces += [redacted[key, value, type(value)] for key, value in secretive if value is not None]
+    pieces = [b"\x09", stamp, kind.encoded, kept.bodies[message]]
+    if group is not None:
+        pieces.append(_groups[group])
+    if client is not None:
+        pieces.append(kept.clients[client])
+    for key, value in fresh:
+        pieces.append(_fresh(key, value))
+    for key, value in pairs:
+        if value is not None:
+            pieces.append(_pairs[key, value, type(value)])
+    for key, value in secretive:
+        if value is not None:
+            pieces.append(kept.attributes[key, value, type(value)])
     if context is not None:
         trace_id = context[0]
         if flags := int(context[3]):

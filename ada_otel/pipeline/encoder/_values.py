@@ -31,7 +31,7 @@ MAX_LENGTH = 128
 """Longest key and string value that is kept, in characters."""
 
 _MAX_REDACTED = 256  # redaction takes longer than encoding, and user agents are longer than 128
-_MAX_GROUP_BYTES = 1024
+MAX_GROUP_BYTES = 1024
 # Of these each value is another one: kept, they would only push out what recurs.
 _NEVER_KEPT = frozenset({"request_id"})
 #: The longest of those whose start is kept: so many characters.
@@ -148,13 +148,20 @@ class _Cache(dict[tuple[Any, Any, type], bytes]):
         self._tag = tag
         self._starts = _Starts(tag)
 
-    def __missing__(self, item: tuple[Any, Any, type]) -> bytes:
-        key, value, kind = item
-        if key in _NEVER_KEPT and kind is str and len(value) <= _SHORT:
+    def fresh(self, key: str, value: Any) -> bytes:
+        """Encode an attribute that has another value each time; its key is one of ours."""
+        kind = type(value)
+        if kind is float:
+            return self._starts[key, None] + _pack_float(value)
+        if kind is str and len(value) <= _SHORT:
             payload: bytes = value.encode()
             return self._starts[key, len(payload)] + payload
-        if kind is float and type(key) is str and len(key) <= MAX_LENGTH:
-            return self._starts[key, None] + _pack_float(value)
+        return delimited(self._tag, _key_value(key, value))
+
+    def __missing__(self, item: tuple[Any, Any, type]) -> bytes:
+        key, value, kind = item
+        if key in _NEVER_KEPT or (kind is float and type(key) is str and len(key) <= MAX_LENGTH):
+            return self.fresh(key, value)
         start, payload = _key_starts[key], any_value(value)
         size = len(payload)
         rest = start + (VARINT[size] if size < TABLE_SIZE else varint(size)) + payload
@@ -164,7 +171,6 @@ class _Cache(dict[tuple[Any, Any, type], bytes]):
             and type(key) is str
             and len(key) <= MAX_LENGTH
             and (kind is not str or len(value) <= MAX_LENGTH)
-            and key not in _NEVER_KEPT
         ):
             if len(self) >= MAX_ENTRIES:
                 self.clear()
@@ -207,7 +213,7 @@ class _Groups(dict[Group, bytes]):
 
     def __missing__(self, group: Group) -> bytes:
         encoded = b"".join([self._pairs[key, value, type(value)] for key, value in group.pairs])
-        if len(encoded) <= _MAX_GROUP_BYTES:
+        if len(encoded) <= MAX_GROUP_BYTES:
             if len(self) >= MAX_ENTRIES:
                 self.clear()
             self[group] = encoded
