@@ -34,3 +34,8 @@ class RedisInstrumentor(_StockRedisInstrumentor):
             tracer = self._get_tracer(**kwargs)  # type: ignore[no-untyped-call]
             meter = get_meter(_SCOPE, _stock_version, kwargs.get("meter_provider"))
             _commands.replace(tracer, meter, kwargs.get("request_hook"), kwargs.get("response_hook"))
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        if _commands is not None:
+            _commands.remove()
+        super()._uninstrument(**kwargs)

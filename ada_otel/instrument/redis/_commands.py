@@ -7,6 +7,7 @@ the stock code does both for each command and sets the attributes one by one: 11
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -40,9 +41,16 @@ from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 from ada_otel.pipeline.tracing.span import error_status
 
 _SERVER = "_ada_otel_server"
+_TRACED = "_ada_otel_traced"
 _PIPELINE = "PIPELINE"
 #: Names of spans whose attributes come from the command's arguments, or from its answer.
 _DESCRIBED_BY_ARGUMENTS = frozenset({"redis.create_index", "redis.search"})
+
+#: The methods that run one command.
+_ONE_COMMAND = (
+    (redis.Redis, "execute_command"),
+    (redis.client.Pipeline, "immediate_execute_command"),
+)
 
 Hook = Callable[..., None] | None
 
@@ -50,14 +58,21 @@ Hook = Callable[..., None] | None
 def replace(tracer: trace.Tracer, meter: Meter, request_hook: Hook, response_hook: Hook) -> None:
     """Put our tracing in the place of the stock wrappers of ``redis.Redis`` and its pipelines."""
     tracing = CommandTracing(tracer, meter, request_hook, response_hook)
-    for owner, method in (
-        (redis.Redis, "execute_command"),
-        (redis.client.Pipeline, "execute"),
-        (redis.client.Pipeline, "immediate_execute_command"),
-    ):
+    unwrap(redis.client.Pipeline, "execute")
+    wrap_function_wrapper(redis.client.Pipeline, "execute", tracing.pipeline)
+    for owner, method in _ONE_COMMAND:
         unwrap(owner, method)
-        wrapper = tracing.pipeline if method == "execute" else tracing.command
-        wrap_function_wrapper(owner, method, wrapper)
+        setattr(owner, method, tracing.command(getattr(owner, method)))
+
+
+def remove() -> None:
+    """Take away what the stock code does not know."""
+    for owner, method in _ONE_COMMAND:
+        held = vars(owner)[method]
+        ours: Any = getattr(held, _TRACED, None)
+        # What somebody else has put around ours stays, as it does with the stock code.
+        if ours is not None and ours is held:
+            setattr(owner, method, ours.__wrapped__)
 
 
 class CommandTracing:
@@ -72,39 +87,47 @@ class CommandTracing:
         self._request_hook = request_hook
         self._response_hook = response_hook
 
-    def command(
-        self, call: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Trace one command."""
-        current = get_current()
-        if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
-            return call(*args, **kwargs)
-        first = args[0] if args else None
-        if self._hooked or type(first) is not str or not first:
-            return self._any_command(call, client, args, kwargs, current)
-        server, count = self._server(client), len(args)
-        told = server.commands.get((first, count)) or server.find(first, count)
-        span: trace.Span | None = None
-        if not self._drops(current):
-            if told.name in _DESCRIBED_BY_ARGUMENTS:
-                return self._any_command(call, client, args, kwargs, current)
-            span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
-            token = attach(_with_span(current, span))
-        failure: BaseException | None = None
-        response = None
-        started = perf_counter()
-        try:
-            response = call(*args, **kwargs)
-        except BaseException as error:
-            failure = error
-            raise
-        else:
-            return response
-        finally:
-            seconds = perf_counter() - started
-            if span is not None:
-                detach(token)
-            self._end(client, told, response, failure, seconds, span)
+    def command(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Trace a method that runs one command.
+
+        By a plain function: the wrapper of the stock code makes an object for each call.
+        """
+
+        @functools.wraps(original)
+        def traced(client: Any, *args: Any, **kwargs: Any) -> Any:
+            current = get_current()
+            if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
+                return original(client, *args, **kwargs)
+            first = args[0] if args else None
+            if self._hooked or type(first) is not str or not first:
+                return self._any_command(functools.partial(original, client), client, args, kwargs, current)
+            server, count = self._server(client), len(args)
+            told = server.commands.get((first, count)) or server.find(first, count)
+            span: trace.Span | None = None
+            if not self._drops(current):
+                if told.name in _DESCRIBED_BY_ARGUMENTS:
+                    call = functools.partial(original, client)
+                    return self._any_command(call, client, args, kwargs, current)
+                span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
+                token = attach(_with_span(current, span))
+            failure: BaseException | None = None
+            response = None
+            started = perf_counter()
+            try:
+                response = original(client, *args, **kwargs)
+            except BaseException as error:
+                failure = error
+                raise
+            else:
+                return response
+            finally:
+                seconds = perf_counter() - started
+                if span is not None:
+                    detach(token)
+                self._end(client, told, response, failure, seconds, span)
+
+        setattr(traced, _TRACED, traced)  # itself, as functools.wraps hands attributes on
+        return traced
 
     def _end(
         self,

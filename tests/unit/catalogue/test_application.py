@@ -266,7 +266,7 @@ def _run(tracing: CommandTracing, answer: Any, *args: Any) -> Any:
         return answer
 
     # A client that never connects: what Redis would answer is given by the test.
-    return tracing.command(call, redis.Redis(host="cache.example", port=6380, db=3), args, {})
+    return tracing.command(call)(redis.Redis(host="cache.example", port=6380, db=3), *args)
 
 
 def test_commands_are_timed_by_name_and_server(commands: tuple[Providers, CommandTracing]) -> None:
