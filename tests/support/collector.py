@@ -37,6 +37,21 @@ SENTRY = COLLECTOR / "otelcol.sentry.yaml"
 
 Found = TypeVar("Found")
 
+#: What of a collector's own metrics tells where data is that did not arrive.
+_TELLING = (
+    "otelcol_elasticsearch_bulk_requests_count",
+    "otelcol_elasticsearch_docs_processed",
+    "otelcol_exporter_enqueue_failed",
+    "otelcol_exporter_in_flight_requests",
+    "otelcol_exporter_queue_size",
+    "otelcol_exporter_send_failed",
+    "otelcol_exporter_sent",
+    "otelcol_process_memory_rss",
+    "otelcol_processor_memory_limiter_refused",
+    "otelcol_receiver_accepted",
+    "otelcol_receiver_refused",
+)
+
 
 def eventually(what: str, look: Callable[[], Found], seconds: float = 60) -> Found:
     """What ``look`` gives, once that is neither false nor empty; ``what`` names it if that never comes."""
@@ -54,6 +69,23 @@ def get_json(url: str, **parameters: str) -> Any:
     query = "?" + urllib.parse.urlencode(parameters) if parameters else ""
     with urllib.request.urlopen(url + query, timeout=10) as answer:
         return json.load(answer)
+
+
+def condition(metrics: str, log: Path) -> str:
+    """Where data is that did not arrive, as the collector tells it: queues, failures, the end of its log.
+
+    Args:
+        metrics: The address of its own metrics.
+        log: Its log.
+    """
+    try:
+        with urllib.request.urlopen(metrics, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        shown = [line for line in lines if line.startswith(_TELLING) and not line.endswith(" 0")]
+    except OSError as error:
+        shown = [f"it does not answer: {error}"]
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+    return "\n".join(["the collector's metrics:", *shown, "the end of its log:", *said])
 
 
 class Collector:

@@ -162,7 +162,8 @@ class Worker:
             life.done.acquire(timeout=max(0.0, timeout))
         elif life is None:
             self._drain_here(deadline)
-        stuck = self._taken
+        # From here on it is not the thread's: what it could not send it would put back, to be stored twice.
+        stuck, self._taken = self._taken, []
         left = self._spool_all(stuck) if self._spool is not None else self._queue.clear() + len(stuck)
         if left:
             self._figures.drop("shutdown", left)
@@ -241,7 +242,8 @@ class Worker:
             token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
             try:
                 done = self._deliver(items) if self._delivers else self._export(items)
-                self._settle(done)
+                if self._taken is items:
+                    self._settle(done)
             finally:
                 detach(token)
                 exporting_threads.discard(ident)

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from ada_otel import _diagnostics
 from ada_otel.pipeline.export import batch, stats
 from ada_otel.pipeline.export.batch import BatchSpanProcessor
 from ada_otel.pipeline.export.otlp import OTLPSpanExporter
-from ada_otel.pipeline.export.spool import Folder
+from ada_otel.pipeline.export.queue import exporting_threads
+from ada_otel.pipeline.export.spool import Folder, Spool
+from ada_otel.pipeline.export.worker import Worker
 from tests.drills.faults import answer, collector, refusing
 from tests.drills.programs import Program
 
@@ -156,6 +159,38 @@ def test_what_is_on_disk_is_sent_though_nothing_is_recorded(tmp_path: Path) -> N
         assert sorted(server.names()) == sorted(f"s{number}" for number in range(700))
         later.shutdown()
         assert stats.of("traces").replayed == 700
+
+
+def test_what_is_being_sent_when_the_time_is_up_is_stored_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread gets its answer while the others are written already."""
+    deliver, put = Worker._deliver, Spool.put
+    sending, answered = threading.Event(), threading.Event()
+
+    def held(worker: Worker, items: list[Any]) -> Any:
+        done = deliver(worker, items)
+        sending.set()
+        answered.wait(20)
+        return done
+
+    def put_when_answered(spool: Spool, items: Any) -> bool:
+        answered.set()
+        deadline = time.monotonic() + 20
+        while exporting_threads and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return put(spool, items)
+
+    monkeypatch.setattr(Worker, "_deliver", held)
+    monkeypatch.setattr(Spool, "put", put_when_answered)
+    with refusing() as nobody:
+        processor, tracer = processor_to(nobody, tmp_path)
+        for number in range(700):
+            tracer.start_span(f"s{number}").end()
+        assert sending.wait(20)
+        processor.shutdown(200)
+    assert stats.of("traces").spooled == 700
+    assert stats.snapshot()["traces"]["dropped"] == {}
 
 
 def test_the_disk_takes_what_the_queue_cannot_while_no_attempt_is_due(tmp_path: Path) -> None:
