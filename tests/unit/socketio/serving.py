@@ -85,7 +85,7 @@ def client(url: str, *, transports: list[str], **options: Any) -> Iterator[socke
         found.disconnect()
 
 
-def eventually(check: Callable[[], Any], seconds: float = 5.0) -> Any:
+def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Give what ``check`` gives as soon as it is true; fail with its last answer."""
     deadline = time.monotonic() + seconds
     while not (answer := check()):

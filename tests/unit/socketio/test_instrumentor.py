@@ -57,7 +57,8 @@ def _trace_id(span: Any) -> str:
 
 
 def _settled(recorded: Recorded, connections: int = 1) -> None:
-    eventually(lambda: sum(recorded.points("disconnects").values()) == connections)
+    # The goodbye of a client that polls may get lost; then the ping time-out tells, after 21 s.
+    eventually(lambda: sum(recorded.points("disconnects").values()) == connections, 60)
     assert set(recorded.points("active_connections").values()) <= {0}
 
 
@@ -70,7 +71,7 @@ def test_the_life_of_a_connection(transport: str) -> None:
             heard = threading.Event()
             sio.on("said", lambda _data: heard.set(), namespace="/chat")
             assert sio.call("message", {"text": "hé"}, namespace="/chat") == {"arguments": 1}
-            assert heard.wait(5)
+            assert heard.wait(20)
             eventually(lambda: recorded.points("active_connections").get(("/chat", transport)) == 1)
         _settled(recorded)
         eventually(lambda: recorded.spans("disconnect /chat"))
@@ -101,7 +102,7 @@ def test_the_life_of_a_connection(transport: str) -> None:
         assert [link.context for link in disconnect.links] == [connect.context]
         assert disconnect.attributes is not None
         reason = disconnect.attributes["socketio.disconnect.reason"]
-        assert reason in {"client disconnect", "transport close"}
+        assert reason in {"client disconnect", "transport close", "ping timeout"}
 
         assert recorded.points("connections") == {("success", "/chat", transport): 1}
         assert recorded.points("disconnects") == {(reason, "/chat"): 1}
