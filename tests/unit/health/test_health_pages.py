@@ -316,7 +316,7 @@ def test_a_database_that_answers(start: Start, tmp_path: Any) -> None:
 
 
 def test_resources_over_a_threshold_degrade_and_never_more(start: Start) -> None:
-    client = start(**FAST, HEALTH_MEMORY="0.001", HEALTH_DISK="0", PERFORMANCE_MEMORY="0.001")
+    client = start(**PATIENT, HEALTH_MEMORY="0.001", HEALTH_DISK="0", PERFORMANCE_MEMORY="0.001")
     until(lambda: checks(client).get("host", {}).get("status") == "degraded")
     assert checks(client)["host"]["reason"] == "above the threshold: memory, disk"
     above = "above the threshold: memory_percent"
