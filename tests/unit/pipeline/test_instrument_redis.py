@@ -11,6 +11,7 @@ import pytest
 import redis
 import redis.client
 
+from ada_otel.instrument import _conventions
 from ada_otel.instrument.redis import RedisInstrumentor
 
 METHODS = (
@@ -22,7 +23,8 @@ METHODS = (
 
 @pytest.fixture
 def instrumentor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisInstrumentor]:
-    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+    # The conventions are read once in a process, by whichever test is the first.
+    monkeypatch.setattr(_conventions, "fast", lambda: True)
     for owner, method in METHODS:
         monkeypatch.setattr(owner, method, getattr(owner, method))  # put back, whatever a test leaves
     found = RedisInstrumentor()
