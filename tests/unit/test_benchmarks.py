@@ -322,7 +322,7 @@ class TestReport:
         results |= {"http": {}, "goals": []}
         text = report.render(results)
         assert "## Start" not in text
-        assert "goals" not in text
+        assert "against its goals" not in text
 
 
 def test_observers_are_read_anew_in_each_round_beside_stock(tmp_path: Path) -> None:
