@@ -68,7 +68,7 @@ def run(
     running = [name for name in names if not VARIANTS[name].start_only]
     whole = measure.Rounds(rounds, further, block, _CASE_SECONDS)
     events = measure.Rounds(rounds + further, 0, block, _CASE_SECONDS)
-    half = measure.Rounds(max(rounds, measure.LEAST_ROUNDS), 0, max(block // 2, 2), _CASE_SECONDS)
+    over_http = measure.Rounds(max(rounds, measure.LEAST_ROUNDS), 0, max(block // 2, 2), _CASE_SECONDS)
     with (
         tempfile.TemporaryDirectory(prefix="ada-bench-") as folder,
         surroundings(list(names), Path(folder)) as around,
@@ -85,7 +85,7 @@ def run(
         if _HTTP in cases:
             for name in ("plain", "full"):
                 with step(f"over HTTP: {CASES[name].title}"):
-                    results["http"][name] = measure.http(CASES[name], running, around, half)
+                    results["http"][name] = measure.http(CASES[name], running, around, over_http)
         if _MEMORY in cases:
             with step("memory"):
                 results["memory"] = measure.memory(running, around, memory_requests, block)

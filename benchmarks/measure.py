@@ -230,7 +230,7 @@ def _interleave(
     """Give each variant a turn in each round; who begins rotates. ``begin`` is entered for each round."""
     answers: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     compared = [name for name in names if name in COMPARED]
-    whole, began = rounds.number + rounds.further, time.monotonic()
+    whole, began = rounds.number + (rounds.further if compared else 0), time.monotonic()
     for number in range(whole):
         if number >= LEAST_ROUNDS and time.monotonic() - began > rounds.seconds:
             say(f"   the machine is slow: stopped after {number} of {whole} rounds")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchmarks import __main__ as bench
-from benchmarks import environments, observers, processes, report
+from benchmarks import environments, measure, observers, processes, report
 from benchmarks.figures import GOALS, Spread, judge, summarise
 from benchmarks.programs import sink
 from benchmarks.variants import CASES, COMPARED, VARIANTS
@@ -159,6 +160,12 @@ class TestVariants:
             ("ADA_OTEL_FAST_PATH", "false"),
             ("BENCH_VARIANT", "ada-stock"),
         }
+
+
+def test_without_what_the_goals_compare_there_are_no_further_rounds() -> None:
+    rounds = measure.Rounds(number=2, further=3, requests=1, seconds=60)
+    answers = measure._interleave(rounds, ["logfire"], lambda _names: nullcontext(lambda _name: {"cpu": 1.0}))
+    assert answers == {"logfire": [{"cpu": 1.0}] * 2}
 
 
 class TestCommandLine:

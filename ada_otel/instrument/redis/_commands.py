@@ -28,7 +28,6 @@ from opentelemetry.instrumentation.utils import unwrap
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
-from wrapt import wrap_function_wrapper
 
 from ada_otel._diagnostics import failed
 from ada_otel.cache import Lookups
@@ -46,9 +45,9 @@ _PIPELINE = "PIPELINE"
 #: Names of spans whose attributes come from the command's arguments, or from its answer.
 _DESCRIBED_BY_ARGUMENTS = frozenset({"redis.create_index", "redis.search"})
 
-#: The methods that run one command.
-_ONE_COMMAND = (
+_METHODS = (
     (redis.Redis, "execute_command"),
+    (redis.client.Pipeline, "execute"),
     (redis.client.Pipeline, "immediate_execute_command"),
 )
 
@@ -58,16 +57,17 @@ Hook = Callable[..., None] | None
 def replace(tracer: trace.Tracer, meter: Meter, request_hook: Hook, response_hook: Hook) -> None:
     """Put our tracing in the place of the stock wrappers of ``redis.Redis`` and its pipelines."""
     tracing = CommandTracing(tracer, meter, request_hook, response_hook)
-    unwrap(redis.client.Pipeline, "execute")
-    wrap_function_wrapper(redis.client.Pipeline, "execute", tracing.pipeline)
-    for owner, method in _ONE_COMMAND:
+    for owner, method in _METHODS:
         unwrap(owner, method)
-        setattr(owner, method, tracing.command(getattr(owner, method)))
+        around = tracing.pipeline if method == "execute" else tracing.command
+        traced = around(getattr(owner, method))
+        setattr(traced, _TRACED, traced)  # itself, as functools.wraps hands attributes on
+        setattr(owner, method, traced)
 
 
 def remove() -> None:
-    """Take away what the stock code does not know."""
-    for owner, method in _ONE_COMMAND:
+    """Take our tracing away; the stock code knows its own wrappers alone."""
+    for owner, method in _METHODS:
         held = vars(owner)[method]
         ours: Any = getattr(held, _TRACED, None)
         # What somebody else has put around ours stays, as it does with the stock code.
@@ -100,14 +100,13 @@ class CommandTracing:
                 return original(client, *args, **kwargs)
             first = args[0] if args else None
             if self._hooked or type(first) is not str or not first:
-                return self._any_command(functools.partial(original, client), client, args, kwargs, current)
+                return self._any_command(original, client, args, kwargs, current)
             server, count = self._server(client), len(args)
             told = server.commands.get((first, count)) or server.find(first, count)
             span: trace.Span | None = None
             if not self._drops(current):
                 if told.name in _DESCRIBED_BY_ARGUMENTS:
-                    call = functools.partial(original, client)
-                    return self._any_command(call, client, args, kwargs, current)
+                    return self._any_command(original, client, args, kwargs, current)
                 span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
                 token = attach(_with_span(current, span))
             failure: BaseException | None = None
@@ -126,7 +125,6 @@ class CommandTracing:
                     detach(token)
                 self._end(client, told, response, failure, seconds, span)
 
-        setattr(traced, _TRACED, traced)  # itself, as functools.wraps hands attributes on
         return traced
 
     def _end(
@@ -154,7 +152,7 @@ class CommandTracing:
 
     def _any_command(
         self,
-        call: Callable[..., Any],
+        original: Callable[..., Any],
         client: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -162,7 +160,7 @@ class CommandTracing:
     ) -> Any:
         """Trace a command that is described by more than its name, or of which hooks are told."""
         if self._drops(current) and not self._hooked:
-            return self._timed(call, client, args, kwargs, None)
+            return self._timed(original, client, args, kwargs, None)
         name, text = _build_span_name(client, args), _format_command_args(list(args))
         address = self._server(client).address
         span = self._begin(
@@ -177,7 +175,7 @@ class CommandTracing:
         try:
             if self._request_hook is not None:
                 _execute_hook(self._request_hook, span, client, args, kwargs)
-            response = self._timed(call, client, args, kwargs, span)
+            response = self._timed(original, client, args, kwargs, span)
             if name == "redis.search" and span.is_recording():
                 _add_search_attributes(span, response, args)
             if self._response_hook is not None:
@@ -191,46 +189,49 @@ class CommandTracing:
             detach(token)
             span.end()
 
-    def pipeline(
-        self, call: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Trace the execution of a pipeline."""
-        current = get_current()
-        if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
-            return call(*args, **kwargs)
-        if self._drops(current) and not self._hooked:
-            return self._timed(call, client, args, kwargs, None, getattr(client, "command_stack", []))
-        commands, text, name = _build_span_meta_data_for_pipeline(client)
-        length, address = len(commands), self._server(client).address
-        span = self._begin(
-            name,
-            SpanKind.CLIENT,
-            current,
-            lambda: {"db.query.text": text, "db.redis.pipeline_length": length, **address},
-        )
-        token = attach(_with_span(current, span))
-        response = None
-        try:
-            response = self._timed(call, client, args, kwargs, span, commands)
-        except redis.WatchError:
-            # Losing a race for a watched key is a normal outcome.
-            if self._response_hook is not None:
-                _execute_hook(self._response_hook, span, client, None)
-            raise
-        except BaseException as error:
-            _note_error(span, error)
-            raise
-        else:
-            if self._response_hook is not None:
-                _execute_hook(self._response_hook, span, client, response)
-            return response
-        finally:
-            detach(token)
-            span.end()
+    def pipeline(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Trace the method that executes a pipeline."""
+
+        @functools.wraps(original)
+        def traced(client: Any, *args: Any, **kwargs: Any) -> Any:
+            current = get_current()
+            if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
+                return original(client, *args, **kwargs)
+            if self._drops(current) and not self._hooked:
+                return self._timed(original, client, args, kwargs, None, getattr(client, "command_stack", []))
+            commands, text, name = _build_span_meta_data_for_pipeline(client)
+            length, address = len(commands), self._server(client).address
+            span = self._begin(
+                name,
+                SpanKind.CLIENT,
+                current,
+                lambda: {"db.query.text": text, "db.redis.pipeline_length": length, **address},
+            )
+            token = attach(_with_span(current, span))
+            response = None
+            try:
+                response = self._timed(original, client, args, kwargs, span, commands)
+            except redis.WatchError:
+                # Losing a race for a watched key is a normal outcome.
+                if self._response_hook is not None:
+                    _execute_hook(self._response_hook, span, client, None)
+                raise
+            except BaseException as error:
+                _note_error(span, error)
+                raise
+            else:
+                if self._response_hook is not None:
+                    _execute_hook(self._response_hook, span, client, response)
+                return response
+            finally:
+                detach(token)
+                span.end()
+
+        return traced
 
     def _timed(
         self,
-        call: Callable[..., Any],
+        original: Callable[..., Any],
         client: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -242,7 +243,7 @@ class CommandTracing:
         response = None
         started = perf_counter()
         try:
-            response = call(*args, **kwargs)
+            response = original(client, *args, **kwargs)
         except BaseException as error:
             failure = error
             raise

@@ -307,7 +307,7 @@ def test_a_pipeline_is_one_operation_and_its_lookups_count(
     providers, tracing = commands
     pipeline = redis.Redis().pipeline()
     pipeline.command_stack = [(("GET", "a"), {}), (("SET", "a", 1), {}), (("HGET", "h", "f"), {})]
-    tracing.pipeline(lambda: [b"1", True, None], pipeline, (), {})
+    tracing.pipeline(lambda _pipeline: [b"1", True, None])(pipeline)
     attributes, (count, _seconds) = only(providers.points("db.client.operation.duration"))
     assert (attributes["db.operation.name"], count) == ("PIPELINE", 1)
     found = {dict(key)["ada.cache.result"]: n for key, n in providers.points("ada.cache.lookups").items()}
