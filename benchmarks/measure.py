@@ -2,6 +2,8 @@
 
 CPU is measured in new processes each round: the same program takes up to a third more or less from one
 process to the next (where its memory lies, how its strings hash), and rounds in one process do not tell that.
+Within a round the variants take turns every few requests: what else the machine does comes and goes within a
+second, and would hit whole blocks of one variant.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,12 +21,15 @@ from benchmarks.variants import BASE, CASES, COMPARED, EVENT, OURS, STOCK, VARIA
 from tools.progress import say
 
 T = TypeVar("T", Worker, Server)
-Turn = Callable[[str], dict[str, float]]
+#: Gives each of the names its turn, in that order, and the answers by name.
+Round = Callable[[Sequence[str]], dict[str, dict[str, float]]]
 
 #: Requests whose allocations are looked at; few enough that no batch is sent meanwhile.
 _ALLOCATION_REQUESTS = 50
 _CHECKPOINTS = 10
 _WARM_REQUESTS = 300
+#: So many requests of one variant, then as many of the next: 5 to 40 ms.
+_SLICE_REQUESTS = 50
 #: Metrics are sent once per turn: with so many events for each request, a turn of either takes as long.
 _EVENTS_PER_REQUEST = 4
 #: However loaded the machine is, so many rounds are taken.
@@ -38,7 +43,7 @@ class Rounds:
     Attributes:
         number: How often each variant has its turn.
         further: How often those that a goal compares have theirs after that, without the others.
-        requests: In one turn.
+        requests: In one round, of each variant.
         seconds: After so long no further round is begun, so that a loaded machine does not take hours.
     """
 
@@ -64,18 +69,24 @@ def cpu(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds) 
     received: dict[str, list[dict[str, float]]] = {name: [] for name in names}
 
     @contextmanager
-    def processes(names: Sequence[str]) -> Iterator[Turn]:
+    def processes(names: Sequence[str]) -> Iterator[Round]:
         with _running(Worker, case, names, around) as workers:
             for worker in workers.values():
-                worker.ask("requests", requests=_warm(rounds))
+                worker.serve(_warm(rounds))
 
-            def turn(name: str) -> dict[str, float]:
-                before = around.counts(name)
-                found: dict[str, float] = workers[name].ask("requests", requests=rounds.requests)
-                received[name].append(_per_request(before, around.counts(name), rounds.requests))
+            def taken(order: Sequence[str]) -> dict[str, dict[str, float]]:
+                before = {name: around.counts(name) for name in order}
+                for name in order:
+                    workers[name].ask("begin")
+                for size, turns in _slices(rounds.requests, order):
+                    for name in turns:
+                        workers[name].ask("serve", requests=size)
+                found = {name: workers[name].ask("end") for name in order}
+                for name in order:
+                    received[name].append(_per_request(before[name], around.counts(name), rounds.requests))
                 return found
 
-            yield turn
+            yield taken
 
     answers = _interleave(rounds, names, processes)
     result = summarise({name: [answer["cpu_us"] for answer in answers[name]] for name in names})
@@ -98,30 +109,38 @@ def socketio(around: Surroundings, rounds: Rounds) -> dict[str, Any]:
         ``event`` and ``request``, each per variant as :func:`benchmarks.figures.summarise` gives it; ours has
         also ``received``, what came to the sink per event.
     """
-    requests, events = rounds.requests, rounds.requests * _EVENTS_PER_REQUEST
+    # Each in a process of its own, so that what one leaves behind is not paid by the next.
     turns = {
-        "bare event": (BASE, EVENT.route, events),
-        "our event": (OURS, EVENT.route, events),
-        "bare request": (BASE, "plain", requests),
-        "stock request": (STOCK, "plain", requests),
+        "bare event": (BASE, EVENT.route, _EVENTS_PER_REQUEST),
+        "our event": (OURS, EVENT.route, _EVENTS_PER_REQUEST),
+        "bare request": (BASE, "plain", 1),
+        "stock request": (STOCK, "plain", 1),
     }
     received: list[dict[str, float]] = []
 
     @contextmanager
-    def processes(_turns: Sequence[str]) -> Iterator[Turn]:
-        with _running(Worker, EVENT, (BASE, STOCK, OURS), around) as workers:
-            for variant, route, _ in turns.values():
-                workers[variant].ask("requests", requests=_warm(rounds), route=route)
+    def processes(_turns: Sequence[str]) -> Iterator[Round]:
+        with ExitStack() as stack:
+            workers: dict[str, Worker] = {}
+            for name, (variant, route, times) in turns.items():
+                running = stack.enter_context(_running(Worker, EVENT, (variant,), around))
+                workers[name] = running[variant]
+                workers[name].serve(_warm(rounds) * times, route=route)
 
-            def turn(name: str) -> dict[str, float]:
-                variant, route, number = turns[name]
-                before = around.counts(variant)
-                found: dict[str, float] = workers[variant].ask("requests", requests=number, route=route)
-                if name == "our event":
-                    received.append(_per_request(before, around.counts(variant), number))
+            def taken(order: Sequence[str]) -> dict[str, dict[str, float]]:
+                before = around.counts(OURS)
+                for name in order:
+                    workers[name].ask("begin")
+                for size, slices in _slices(rounds.requests, order):
+                    for name in slices:
+                        _, route, times = turns[name]
+                        workers[name].ask("serve", requests=size * times, route=route)
+                found = {name: workers[name].ask("end") for name in order}
+                events = rounds.requests * _EVENTS_PER_REQUEST
+                received.append(_per_request(before, around.counts(OURS), events))
                 return found
 
-            yield turn
+            yield taken
 
     answers = _interleave(rounds, list(turns), processes)
     taken = {name: [answer["cpu_us"] for answer in answers[name]] for name in turns}
@@ -158,7 +177,7 @@ def http(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds)
     with _running(Server, case, names, around) as servers:
         for server in servers.values():
             server.load(rounds.requests)
-        answers = _interleave(rounds, names, lambda _names: nullcontext(lambda name: turn(servers[name])))
+        answers = _interleave(rounds, names, _one_by_one(lambda name: turn(servers[name])))
     return {
         measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
         for measure in ("wall", "p99", "cpu")
@@ -175,7 +194,7 @@ def start(names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[st
 
     for name in names:  # the first start reads files that the later ones find in memory
         turn(name)
-    answers = _interleave(rounds, names, lambda _names: nullcontext(turn))
+    answers = _interleave(rounds, names, _one_by_one(turn))
     return {
         measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
         for measure in ("cpu_s", "rss_kib")
@@ -201,7 +220,7 @@ def memory(names: Sequence[str], around: Surroundings, requests: int, block: int
             done, checkpoint = 0, max(requests // _CHECKPOINTS, 1)
             while done < requests:
                 size = min(block, requests - done)
-                worker.ask("requests", requests=size)
+                worker.serve(size)
                 done += size
                 if done // checkpoint > points[-1][0] // checkpoint or done == requests:
                     points.append([done, worker.ask("usage")["rss_kib"]])
@@ -225,9 +244,9 @@ def _running(
 
 
 def _interleave(
-    rounds: Rounds, names: Sequence[str], begin: Callable[[Sequence[str]], AbstractContextManager[Turn]]
+    rounds: Rounds, names: Sequence[str], begin: Callable[[Sequence[str]], AbstractContextManager[Round]]
 ) -> dict[str, list[dict[str, float]]]:
-    """Give each variant a turn in each round; who begins rotates. ``begin`` is entered for each round."""
+    """Give each variant its turn in each round; who begins rotates. ``begin`` is entered for each round."""
     answers: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     compared = [name for name in names if name in COMPARED]
     whole, began = rounds.number + (rounds.further if compared else 0), time.monotonic()
@@ -237,12 +256,29 @@ def _interleave(
             break
         taking = names if number < rounds.number else compared
         at = number % len(taking)
-        with begin(taking) as turn:
-            for name in (*taking[at:], *taking[:at]):
-                answers[name].append(turn(name))
+        with begin(taking) as taken:
+            for name, answer in taken((*taking[at:], *taking[:at])).items():
+                answers[name].append(answer)
         if (number + 1) % 5 == 0:
             say(f"   round {number + 1} of {whole}")
     return answers
+
+
+def _one_by_one(
+    turn: Callable[[str], dict[str, float]],
+) -> Callable[[Sequence[str]], AbstractContextManager[Round]]:
+    """Rounds in which each variant has one turn, and nothing is begun or ended."""
+    return lambda _names: nullcontext(lambda order: {name: turn(name) for name in order})
+
+
+def _slices(requests: int, order: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Requests of each variant and who has its turn when; who begins rotates here as well."""
+    number = 0
+    while requests > 0:
+        at = number % len(order)
+        yield min(_SLICE_REQUESTS, requests), (*order[at:], *order[:at])
+        requests -= _SLICE_REQUESTS
+        number += 1
 
 
 def _warm(rounds: Rounds) -> int:

@@ -105,6 +105,13 @@ class Worker:
         self._process.stdin.flush()
         return self._answer()
 
+    def serve(self, requests: int, **arguments: Any) -> dict[str, float]:
+        """Serve a block of requests at once and send their telemetry; returns what that took."""
+        self.ask("begin")
+        self.ask("serve", requests=requests, **arguments)
+        found: dict[str, float] = self.ask("end")
+        return found
+
     def close(self) -> None:
         """End it."""
         _end(self._process)

@@ -29,8 +29,8 @@ def profile(case: str, variant: str, requests: int, rows: int) -> str:
     ):
         worker = processes.Worker(VARIANTS[variant], _CASES[case], around)
         try:
-            worker.ask("requests", requests=requests)
-            measured = worker.ask("requests", requests=requests)
+            worker.serve(requests)
+            measured = worker.serve(requests)
             table: str = worker.ask("profile", requests=requests, rows=rows)
         finally:
             worker.close()

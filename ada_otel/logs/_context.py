@@ -9,7 +9,7 @@ from typing import Any
 from ada_otel.logs._redaction import redactor
 from ada_otel.pipeline.lines import Client
 
-__all__ = ["KEYS", "RequestValues", "add_to", "current_values", "of_client"]
+__all__ = ["KEYS", "RequestValues", "add_to", "current", "current_values", "of_client"]
 
 #: As :meth:`ada_otel.web.context.RequestContext.log_values` gives them.
 RequestValues = tuple[str | None, ...]
@@ -22,17 +22,22 @@ KEYS = ("request_id", "user_id", "session.id", "http.route", "client.address", _
 #: So many are remembered.
 _CLIENTS = 1024
 
-_current: Callable[[], Any] | None = None
+
+def _find_current() -> Any:
+    global current  # noqa: PLW0603  # imported with the first line, for start-up's sake
+    from ada_otel.web.context import _current
+
+    current = _current.get
+    return current()
+
+
+#: The current request, or None outside of one.
+current: Callable[[], Any] = _find_current
 
 
 def current_values() -> RequestValues | None:
     """What the current request knows by now; None outside of one."""
-    global _current  # noqa: PLW0603  # imported with the first line, for start-up's sake
-    if _current is None:
-        from ada_otel.web.context import _current as variable
-
-        _current = variable.get
-    request = _current()
+    request = current()
     return None if request is None else request.log_values()
 
 

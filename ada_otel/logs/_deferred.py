@@ -21,6 +21,7 @@ from ada_otel.logs._values import plain
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.grouped import PLAIN, Group
 from ada_otel.pipeline.lines import MOST_ATTRIBUTES, Pairs, Said
+from ada_otel.pipeline.logging import DeferredLog
 
 __all__ = ["defer_record"]
 
@@ -78,8 +79,12 @@ def defer_record(counts: Counts | None, record: logging.LogRecord, message: str)
         return False
     span: Any = current.get(_SPAN_KEY)
     span_context = None if span is None else span.get_span_context()
-    parts = (message, path, record.funcName, record.lineno, extras, _context.current_values())
-    kind.queue(int(record.created * 1e9), span_context, _finish, parts)
+    if kind.add is not None:
+        request = _context.current()
+        values = None if request is None else request.log_values()
+        parts = (message, path, record.funcName, record.lineno, extras, values)
+        line = _new(DeferredLog, (kind, int(record.created * 1e9), span_context, _finish, parts))
+        kind.add(line, kind.important)
     if counts is not None:
         counts.by_level[record.levelno].add(1, None, span_context if kind.important else None)
     return True

@@ -21,16 +21,20 @@ from ada_otel.logs._metrics import Counts
 from ada_otel.logs._otlp import OTLPSink
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.lines import OWN_LOGGERS, made
+from ada_otel.pipeline.logging import DeferredLog
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from ada_otel.pipeline.lines import Finish
+    from ada_otel.pipeline.logging import LineKind
 
 __all__ = ["TAKING", "Hub", "here", "hub"]
 
 #: In the place of a record: what is logged while a line is taken up goes nowhere.
 TAKING: Any = object()
+#: Without the call of ``__new__`` that a named tuple's class makes.
+_new = tuple.__new__
 
 
 class _Here(threading.local):
@@ -121,6 +125,39 @@ class Hub:
         finally:
             here.at = before
 
+    def kind_of(self, logger: str, level: int) -> LineKind | None:
+        """What is known of lines of our own that go into the queue as they are, for :meth:`queue_parts`.
+
+        Args:
+            logger: The logger's name, none of our own.
+            level: The stdlib's level.
+
+        Returns:
+            ``None`` where lines must be made at once, or go nowhere.
+        """
+        if level < self.level or self.otlp is None or self.file is not None or self.console is not None:
+            return None
+        kinds = getattr(getattr(_api, "_LOGGER_PROVIDER", None), "line_kinds", None)
+        if kinds is None or here.at is TAKING or get_current().get(_SUPPRESS_INSTRUMENTATION_KEY):
+            return None
+        found: LineKind | None = kinds[logger, level, None]
+        return found
+
+    def queue_parts(
+        self,
+        kind: LineKind,
+        level: int,
+        span_context: SpanContext | None,
+        finish: Finish,
+        parts: tuple[Any, ...],
+    ) -> None:
+        """Queue a line of our own; as :meth:`accept_parts`, but for ``kind``, as :meth:`kind_of` gave it."""
+        if kind.add is not None:
+            line = _new(DeferredLog, (kind, time.time_ns(), span_context, finish, parts))
+            kind.add(line, kind.important)
+        if self.counts is not None:
+            self.counts.by_level[level].add(1, None, span_context if kind.important else None)
+
     def wants(self, level: int) -> bool:
         """Whether a line of this level would go anywhere: without an exporter nothing takes it."""
         if level < self.level:
@@ -139,13 +176,13 @@ class Hub:
         finish: Finish,
         parts: tuple[Any, ...],
     ) -> None:
-        """Take a line of our own, which comes by no logger. Never raises.
+        """Take a line of our own, which comes by no logger and is made at once. Never raises.
 
         Args:
             logger: The logger's name, none of our own.
             level: The stdlib's level.
             span_context: Of the span that it is about, which may have ended.
-            finish: Puts it together; called when the line is sent.
+            finish: Puts it together.
             parts: The arguments of ``finish``: nothing that changes, and nothing that keeps a request alive.
         """
         if here.at is TAKING:
@@ -153,14 +190,6 @@ class Hub:
         before, here.at = here.at, TAKING
         try:
             now = time.time_ns()
-            if self.otlp is not None and self.file is None and self.console is None:
-                kinds = getattr(getattr(_api, "_LOGGER_PROVIDER", None), "line_kinds", None)
-                kind = None if kinds is None else kinds[logger, level, None]
-                if kind is not None and not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY):
-                    kind.queue(now, span_context, finish, parts)
-                    if self.counts is not None:
-                        self.counts.by_level[level].add(1, None, span_context if kind.important else None)
-                    return
             name = logging.getLevelName(level)
             line = from_parts(logger, level, name, now, span_context, *made(finish(*parts)))
             self._write(line)

@@ -13,12 +13,11 @@ from contextvars import ContextVar, Token
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
-__all__ = ["attach", "detach", "get_current"]
+__all__ = ["attach", "detach", "get_current", "reset"]
 
 
-_Functions = tuple[
-    Callable[[], Context], Callable[[Context], "Token[Context]"], Callable[["Token[Context]"], None]
-]
+_Detach = Callable[["Token[Context]"], None]
+_Functions = tuple[Callable[[], Context], Callable[[Context], "Token[Context]"], _Detach, _Detach]
 
 
 def _functions() -> _Functions:
@@ -33,9 +32,10 @@ def _functions() -> _Functions:
             except Exception:
                 context_api.detach(token)  # which says so
 
-        return variable.get, variable.set, detach
-    return context_api.get_current, context_api.attach, context_api.detach
+        return variable.get, variable.set, detach, reset
+    return context_api.get_current, context_api.attach, context_api.detach, context_api.detach
 
 
-#: As the functions of these names in :mod:`opentelemetry.context`; ``detach`` never raises.
-get_current, attach, detach = _functions()
+#: As the functions of these names in :mod:`opentelemetry.context`; ``detach`` never raises. ``reset`` is
+#: ``detach`` without a call in Python, and raises where a token is not of this context.
+get_current, attach, detach, reset = _functions()

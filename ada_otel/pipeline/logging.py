@@ -27,7 +27,6 @@ from ada_otel.pipeline.lines import MOST_ATTRIBUTES, OWN_LOGGERS, Finish, made, 
 #: So many pairs of logger and level are remembered.
 _MOST_KINDS = 1024
 _NO_FLAGS = TraceFlags(0)
-_new = tuple.__new__
 
 
 class QueuedLog:
@@ -77,13 +76,13 @@ class LineKind:
         severity_number: Their severity.
         severity_text: Its name.
         important: Whether it is that of an error.
-        add: Takes a line and whether it is important.
+        add: Takes a :class:`DeferredLog` and whether it is important; ``None`` where nothing takes any.
 
     Attributes:
         encoded: The OTLP bytes of the severity, kept by the encoder.
     """
 
-    __slots__ = ("_add", "encoded", "important", "logger", "severity_number", "severity_text")
+    __slots__ = ("add", "encoded", "important", "logger", "severity_number", "severity_text")
 
     def __init__(
         self,
@@ -92,27 +91,14 @@ class LineKind:
         severity_text: str,
         *,
         important: bool,
-        add: Callable[[Any, bool], None],
+        add: Callable[[Any, bool], None] | None,
     ) -> None:
         self.logger = logger
         self.severity_number = severity_number
         self.severity_text = severity_text
         self.important = important
-        self._add = add
+        self.add = add
         self.encoded: bytes | None = None
-
-    def queue(
-        self, timestamp: int, span_context: SpanContext | None, finish: Finish, parts: tuple[Any, ...]
-    ) -> None:
-        """Queue a line that is put together when it is sent.
-
-        Args:
-            timestamp: When it was logged, in nanoseconds since the epoch.
-            span_context: Of the span in which it was logged.
-            finish: Puts it together; no more than ``MOST_ATTRIBUTES``.
-            parts: Its arguments: nothing that changes, and nothing that keeps a request alive.
-        """
-        self._add(_new(DeferredLog, (self, timestamp, span_context, finish, parts)), self.important)
 
 
 class _Deferred(NamedTuple):
@@ -124,9 +110,14 @@ class _Deferred(NamedTuple):
 
 
 class DeferredLog(_Deferred):
-    """A log record in the queue: what :meth:`LineKind.queue` was given, put together by whoever reads it.
+    """A log record in the queue, put together by whoever reads it; with the fields that an SDK record has.
 
-    It has the fields that are read of an SDK record.
+    Args:
+        kind: What is known of lines like it.
+        timestamp: When it was logged, in nanoseconds since the epoch.
+        span_context: Of the span in which it was logged.
+        finish: Puts it together; no more than ``MOST_ATTRIBUTES``.
+        parts: Its arguments: nothing that changes, and nothing that keeps a request alive.
     """
 
     __slots__ = ()
@@ -256,7 +247,7 @@ class LoggerProvider(_SDKLoggerProvider):
         logger: Any = get_logger(name, logger_provider=self)  # as `logs` does: one scope for both ways
         important = level >= logging.ERROR
         if not self.heard:
-            add: Callable[[Any, bool], None] = _unheard
+            add: Callable[[Any, bool], None] | None = None
         elif self._queue is None or not logger._logger_config.is_enabled:
             return None
         else:
@@ -313,10 +304,6 @@ class LoggerProvider(_SDKLoggerProvider):
             self._logger_metrics.emit_log()
         queue.on_emit(item)  # type: ignore[arg-type]  # it has the fields that are read
         return True
-
-
-def _unheard(_item: Any, _important: bool) -> None:
-    """In the place of the queue where nothing takes what is written."""
 
 
 def _only_ours(processors: tuple[Any, ...]) -> BatchLogRecordProcessor | None:

@@ -60,9 +60,7 @@ class RequestLog:
         level = self._started
         if level is not None and self._wanted(level) and self._chosen():
             get = request.environ.get
-            take = _write_as_record if _logger.handlers else hub.accept_parts
-            take(
-                _NAME,
+            _write(
                 level,
                 trace.get_current_span().get_span_context(),
                 _finish_start,
@@ -83,8 +81,11 @@ class RequestLog:
         if level is None:
             return
         try:
-            # As _wanted, without that call.
-            if not ((hub.wants(level) or _logger.handlers) and _logger.isEnabledFor(level)):
+            # As _wanted, and then as _write, without these calls.
+            kind = None if _logger.handlers else hub.kind_of(_NAME, level)
+            if (
+                kind.add is None if kind is not None else not (_logger.handlers or hub.wants(level))
+            ) or not _logger.isEnabledFor(level):
                 return
             status = request.status
             if (
@@ -96,24 +97,21 @@ class RequestLog:
             ):
                 return
             get = request.environ.get
-            take = _write_as_record if _logger.handlers else hub.accept_parts
-            take(
-                _NAME,
-                level,
-                request.span_context,
-                _finish_completion,
-                (
-                    get("REQUEST_METHOD", ""),
-                    get("PATH_INFO", ""),
-                    get("QUERY_STRING"),
-                    status,
-                    perf_counter() - request.began,
-                    request.length or request.sent,
-                    aborted,
-                    None if error is None else type(error).__qualname__,
-                    request.log_values(),
-                ),
+            parts = (
+                get("REQUEST_METHOD", ""),
+                get("PATH_INFO", ""),
+                get("QUERY_STRING"),
+                status,
+                perf_counter() - request.began,
+                request.length or request.sent,
+                aborted,
+                None if error is None else type(error).__qualname__,
+                request.log_values(),
             )
+            if kind is None:
+                _write(level, request.span_context, _finish_completion, parts)
+            else:
+                hub.queue_parts(kind, level, request.span_context, _finish_completion, parts)
         except Exception as problem:
             failed("Logging a request", problem)
 
@@ -127,9 +125,7 @@ class RequestLog:
                 return
             if event == "connect" and isinstance(error, TypeError):
                 return  # a handler that takes no `auth` is called a second time, without it
-            take = _write_as_record if _logger.handlers else hub.accept_parts
-            take(
-                _NAME,
+            _write(
                 level,
                 trace.get_current_span().get_span_context(),
                 _finish_event,
@@ -225,8 +221,19 @@ def _of_event(event: str, namespace: str, route: str | None) -> Group:
     return Group((("socketio.event", event), ("socketio.namespace", namespace), *_of_route(route)))
 
 
+def _write(level: int, span: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]) -> None:
+    if _logger.handlers:
+        _write_as_record(level, span, finish, parts)
+        return
+    kind = hub.kind_of(_NAME, level)
+    if kind is not None:
+        hub.queue_parts(kind, level, span, finish, parts)
+    else:
+        hub.accept_parts(_NAME, level, span, finish, parts)
+
+
 def _write_as_record(
-    _name: str, level: int, span: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]
+    level: int, span: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]
 ) -> None:
     """Write it by way of the stdlib, where our bridge takes it up like any line."""
     message, attributes = made(finish(*parts))

@@ -85,19 +85,29 @@ def _driver(route: str) -> _Drive:
     return requests
 
 
-def _requests(drive: _Drive, requests: int) -> dict[str, float]:
-    """CPU of the process for a block of requests with all their telemetry sent, in µs per request."""
-    gc.collect()
-    wall, cpu, thread = time.perf_counter(), time.process_time(), time.thread_time()
-    drive(requests)
-    answered, on_thread = time.perf_counter(), time.thread_time()
-    peers.flush()
-    used = time.process_time() - cpu
-    return {
-        "cpu_us": used / requests * 1e6,
-        "thread_us": (on_thread - thread) / requests * 1e6,
-        "wall_us": (answered - wall) / requests * 1e6,
-    }
+class _Block:
+    """What a block of requests takes, all their telemetry sent. It begins when it is made."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._served, self._thread = 0, 0.0
+        self._cpu = time.process_time()
+
+    def serve(self, drive: _Drive, requests: int) -> None:
+        """Serve a part of it."""
+        on_thread = time.thread_time()
+        drive(requests)
+        self._thread += time.thread_time() - on_thread
+        self._served += requests
+
+    def end(self) -> dict[str, float]:
+        """Send its telemetry; gives CPU in µs per request, of the process and of the thread that serves."""
+        peers.flush()
+        used = time.process_time() - self._cpu
+        return {"cpu_us": used / self._served * 1e6, "thread_us": self._thread / self._served * 1e6}
+
+
+_blocks: list[_Block] = []
 
 
 def _allocations(drive: _Drive, requests: int) -> dict[str, float]:
@@ -142,8 +152,13 @@ def _profile(drive: _Drive, requests: int, rows: int) -> str:
 
 def _answer(command: dict[str, Any]) -> Any:
     drive = _driver(command["route"])
-    if command["do"] == "requests":
-        return _requests(drive, command["requests"])
+    if command["do"] == "begin":
+        _blocks[:] = [_Block()]
+        return None
+    if command["do"] == "serve":
+        return _blocks[0].serve(drive, command["requests"])
+    if command["do"] == "end":
+        return _blocks[0].end()
     if command["do"] == "allocations":
         return _allocations(drive, command["requests"])
     if command["do"] == "profile":

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +163,16 @@ class TestVariants:
 
 def test_without_what_the_goals_compare_there_are_no_further_rounds() -> None:
     rounds = measure.Rounds(number=2, further=3, requests=1, seconds=60)
-    answers = measure._interleave(rounds, ["logfire"], lambda _names: nullcontext(lambda _name: {"cpu": 1.0}))
+    answers = measure._interleave(rounds, ["logfire"], measure._one_by_one(lambda _name: {"cpu": 1.0}))
     assert answers == {"logfire": [{"cpu": 1.0}] * 2}
+
+
+def test_variants_take_turns_every_few_requests_and_begin_in_turn() -> None:
+    assert list(measure._slices(120, ["none", "stock"])) == [
+        (50, ("none", "stock")),
+        (50, ("stock", "none")),
+        (20, ("none", "stock")),
+    ]
 
 
 class TestCommandLine:

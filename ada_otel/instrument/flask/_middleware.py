@@ -19,12 +19,19 @@ from opentelemetry import metrics, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.instrumentation import flask as stock
+from opentelemetry.instrumentation import propagators as response_propagators
 from opentelemetry.instrumentation.flask import (
     _excluded_urls_from_env,  # noqa: F401  # read from the module, where tests set it; here to fail early
 )
 from opentelemetry.instrumentation.flask.version import __version__ as _stock_version
-from opentelemetry.instrumentation.propagators import get_global_response_propagator
+from opentelemetry.instrumentation.propagators import (
+    _RESPONSE_PROPAGATOR,  # noqa: F401  # read from the module, as it changes; here to fail early
+    get_global_response_propagator,
+)
 from opentelemetry.instrumentation.wsgi import default_response_propagation_setter, wsgi_getter
+from opentelemetry.propagate import (
+    _HTTP_TEXT_FORMAT,  # noqa: F401  # likewise
+)
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind
@@ -40,7 +47,7 @@ from ada_otel.instrument.flask._headers import request_capture, response_capture
 from ada_otel.instrument.flask._measures import Entry, bind_metrics
 from ada_otel.instrument.flask._routes import COMMENTER_KEY, Route, Routes
 from ada_otel.instrument.flask._status import declared_size, set_status
-from ada_otel.pipeline.current import attach, detach, get_current
+from ada_otel.pipeline.current import attach, detach, get_current, reset
 from ada_otel.pipeline.tracing.begin import begin_with
 from ada_otel.pipeline.tracing.span import RecordingSpan, error_status, put
 from ada_otel.web._served import Served, respond
@@ -97,7 +104,7 @@ class Middleware:
         self._propagator: Any = None
         self._standard_headers = False
 
-    def __call__(  # noqa: C901, PLR0912  # one body: each call into a helper costs every request
+    def __call__(  # noqa: C901, PLR0912, PLR0915  # one body: each call into a helper costs every request
         self, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
@@ -117,7 +124,7 @@ class Middleware:
             kind = SpanKind.INTERNAL
         elif (
             self._standard_headers
-            and propagate.get_global_textmap() is self._propagator
+            and propagate._HTTP_TEXT_FORMAT is self._propagator  # without the call that asks for it
             and "HTTP_TRACEPARENT" not in environ
             and "HTTP_BAGGAGE" not in environ
         ):
@@ -136,7 +143,11 @@ class Middleware:
                 request._request_id = format(known[0], "032x")
         else:
             request.span_context = span.get_span_context()
-        if self._tells or type(span) is not NonRecordingSpan or get_global_response_propagator() is not None:
+        if (
+            self._tells
+            or type(span) is not NonRecordingSpan
+            or response_propagators._RESPONSE_PROPAGATOR is not None  # without the call that asks for it
+        ):
             request.answered = self._answered
         outer = environ.get(_TRACED)
         environ[_TRACED] = request
@@ -152,7 +163,10 @@ class Middleware:
             self._finish(request, environ, started, entry)
             raise
         finally:
-            detach(token)
+            try:
+                reset(token)
+            except Exception:
+                detach(token)  # which says so
             if outer is None:
                 # It holds its environ: together they would wait for the garbage collector.
                 environ.pop(_TRACED, None)

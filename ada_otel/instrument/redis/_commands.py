@@ -101,54 +101,69 @@ class CommandTracing:
             first = args[0] if args else None
             if self._hooked or type(first) is not str or not first:
                 return self._any_command(original, client, args, kwargs, current)
-            server, count = self._server(client), len(args)
+            server, count = getattr(getattr(client, "connection_pool", None), _SERVER, None), len(args)
+            if server is None or server.owner is not self:
+                server = self._server(client)
             told = server.commands.get((first, count)) or server.find(first, count)
-            span: trace.Span | None = None
             if not self._drops(current):
-                if told.name in _DESCRIBED_BY_ARGUMENTS:
-                    return self._any_command(original, client, args, kwargs, current)
-                span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
-                token = attach(_with_span(current, span))
-            failure: BaseException | None = None
-            response = None
+                return self._recorded(original, client, args, kwargs, current, told)
             started = perf_counter()
             try:
                 response = original(client, *args, **kwargs)
             except BaseException as error:
-                failure = error
+                self._failed(client, told, error, perf_counter() - started, None)
                 raise
-            else:
-                return response
-            finally:
-                seconds = perf_counter() - started
-                if span is not None:
-                    detach(token)
-                self._end(client, told, response, failure, seconds, span)
+            told.duration.record(perf_counter() - started, None, None)
+            if told.lookup is not None:
+                self._count(told.lookup, response)
+            return response
 
         return traced
 
-    def _end(
+    def _recorded(
         self,
+        original: Callable[..., Any],
         client: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        current: Context,
         told: Command,
-        response: Any,
-        failure: BaseException | None,
-        seconds: float,
-        span: trace.Span | None,
+    ) -> Any:
+        """Run a command that has a span."""
+        if told.name in _DESCRIBED_BY_ARGUMENTS:
+            return self._any_command(original, client, args, kwargs, current)
+        span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
+        token = attach(_with_span(current, span))
+        started = perf_counter()
+        try:
+            response = original(client, *args, **kwargs)
+        except BaseException as error:
+            seconds = perf_counter() - started
+            detach(token)
+            self._failed(client, told, error, seconds, span)
+            raise
+        seconds = perf_counter() - started
+        detach(token)
+        told.duration.record(seconds, None, span.get_span_context())
+        if told.lookup is not None:
+            self._count(told.lookup, response)
+        try:
+            span.end()
+        except Exception as error:
+            failed("Ending a Redis command's span", error)
+        return response
+
+    def _failed(
+        self, client: Any, told: Command, error: BaseException, seconds: float, span: trace.Span | None
     ) -> None:
         try:
-            duration = told.duration
-            if failure is not None:
-                duration = self._server(client).durations.of(told.operation, failure)
-            elif told.lookup is not None:
-                self._count(told.lookup, response)
+            duration = self._server(client).durations.of(told.operation, error)
             duration.record(seconds, None, None if span is None else span.get_span_context())
-        except Exception as error:
-            failed("Measuring a Redis command", error)
-        if span is not None:
-            if failure is not None:
-                _note_error(span, failure)
-            span.end()
+            if span is not None:
+                _note_error(span, error)
+                span.end()
+        except Exception as problem:
+            failed("Measuring a Redis command", problem)
 
     def _any_command(
         self,
@@ -288,14 +303,17 @@ class CommandTracing:
                 self._count(operation, response)
 
     def _count(self, operation: str, response: Any) -> None:
-        if operation != "MGET":
-            (self._lookups.misses if response is None else self._lookups.hits).add(1, None, None)
-        elif isinstance(response, list):
-            missed = response.count(None)
-            if missed:
-                self._lookups.misses.add(missed, None, None)
-            if len(response) > missed:
-                self._lookups.hits.add(len(response) - missed, None, None)
+        try:
+            if operation != "MGET":
+                (self._lookups.misses if response is None else self._lookups.hits).add(1, None, None)
+            elif isinstance(response, list):
+                missed = response.count(None)
+                if missed:
+                    self._lookups.misses.add(missed, None, None)
+                if len(response) > missed:
+                    self._lookups.hits.add(len(response) - missed, None, None)
+        except Exception as error:
+            failed("Counting a lookup in Redis", error)
 
     def _server(self, client: Any) -> Server:
         pool = getattr(client, "connection_pool", None)

@@ -162,27 +162,28 @@ class EngineTracing:
                 else:
                     context = named.get("context") or (rest[-1] if rest else None)
                     span, commented = self._start(facts, cursor, statement, context, current)
-            failure: BaseException | None = None
             started = perf_counter()
             try:
-                return execute(cursor, commented, *rest, **named)
+                made = execute(cursor, commented, *rest, **named)
             except BaseException as error:
-                failure = error
+                self._failed(span, told, perf_counter() - started, error)
                 raise
-            finally:
-                self._end(span, told, perf_counter() - started, failure)
+            if span is None:
+                told.duration.record(perf_counter() - started, None, None)
+                return made
+            told.duration.record(perf_counter() - started, None, span.get_span_context())
+            try:
+                span.end()
+            except Exception as error:
+                failed("Ending a statement's span", error)
+            return made
 
         return traced
 
-    def _end(
-        self,
-        span: trace.Span | None,
-        told: Statement,
-        seconds: float,
-        failure: BaseException | None,
-    ) -> None:
+    @staticmethod
+    def _failed(span: trace.Span | None, told: Statement, seconds: float, failure: BaseException) -> None:
         try:
-            duration = told.duration if failure is None else told.failed(failure)
+            duration = told.failed(failure)
             if span is None:
                 duration.record(seconds, None, None)
                 return

@@ -28,6 +28,12 @@ class _Meter(Meter):
 
     _limit: int
 
+    def _set_meter_config(self, meter_config: Any) -> None:
+        super()._set_meter_config(meter_config)
+        # Bound handles look whether the meter is enabled when they look for their cells.
+        consumer: Any = self._measurement_consumer
+        consumer.epoch = object()
+
     def create_counter(self, name: str, unit: str = "", description: str = "") -> api.Counter:
         return adopt(super().create_counter(name, unit, description), self._limit)
 

@@ -221,7 +221,8 @@ class Consumer(SynchronousMeasurementConsumer):
 
     Attributes:
         epoch: A new object whenever cells that were handed out may no longer be the ones that are collected:
-            a reader came or went, or the process was forked. Bound handles compare it before each value.
+            a reader came or went, a meter was switched on or off, or the process was forked. Bound handles
+            compare it before each value.
     """
 
     def __init__(self, sdk_config: SdkConfiguration, readers: Iterable[MetricReader], limit: int) -> None:

@@ -31,7 +31,7 @@ def _points(reader: InMemoryMetricReader) -> dict[tuple[str, frozenset[tuple[str
 def test_records_and_exceptions(exporter: InMemoryLogRecordExporter, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = InMemoryMetricReader()
     monkeypatch.setattr(_internal, "_METER_PROVIDER", MeterProvider([reader], shutdown_on_exit=False))
-    monkeypatch.setattr(_context, "_current", Request)
+    monkeypatch.setattr(_context, "current", Request)
     logs.configure(level="DEBUG")
     log = logging.getLogger("shop.counts")
     log.setLevel(1)
@@ -43,7 +43,7 @@ def test_records_and_exceptions(exporter: InMemoryLogRecordExporter, monkeypatch
     monkeypatch.setattr(_metrics, "_MOST_HANDLES", 0)
     for error in (KeyError("x"), KeyError("y"), OSError("x")):
         log.error("failed", exc_info=error)
-    monkeypatch.setattr(_context, "_current", lambda: None)
+    monkeypatch.setattr(_context, "current", lambda: None)
     log.error("with one", exc_info=ValueError("never raised"))
     severities = {"DEBUG": 1, "INFO": 7, "WARN": 3, "ERROR": 4, "FATAL": 1}
     route = ("http.route", "/tea/<int:id>")

@@ -57,7 +57,7 @@ def _sent(queue: Queue) -> list[dict[str, Any]]:
 
 def test_a_line_says_what_was_true_when_it_was_logged(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     request = Request()
-    monkeypatch.setattr(_context, "_current", lambda: request)
+    monkeypatch.setattr(_context, "current", lambda: request)
     basket = ["tea"]
     logging.getLogger("shop").info("%s in the basket", basket, extra={"items": 1, "voucher": None})
     basket.append("milk")
@@ -81,14 +81,14 @@ def test_a_line_says_what_was_true_when_it_was_logged(queue: Queue, monkeypatch:
 
 
 def test_what_a_line_says_itself_comes_once(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_context, "_current", Request)
+    monkeypatch.setattr(_context, "current", Request)
     logging.getLogger("shop").info("moved", extra={"http.route": "/milk", "user_id": "u-9"})
     (sent,) = _sent(queue)
     assert (sent["http.route"], sent["user_id"], sent["request_id"]) == ("/milk", "u-9", "r-1")
 
 
 def test_secrets_are_taken_out(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_context, "_current", lambda: Request(user_agent="curl password=hunter2"))
+    monkeypatch.setattr(_context, "current", lambda: Request(user_agent="curl password=hunter2"))
     logging.getLogger("shop").info("password=hunter2 given", extra={"api_key": "hunter2"})
     (sent,) = _sent(queue)
     assert "hunter2" not in repr(sent)
@@ -174,7 +174,7 @@ def test_exceptions_and_values_that_are_not_plain_are_made_at_once(queue: Queue)
 
 
 def test_our_encoder_and_the_stock_one_give_the_same(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_context, "_current", Request)
+    monkeypatch.setattr(_context, "current", Request)
     for number in (7, True, 0.5, "text", "ü" * 300, 1 << 40):
         logging.getLogger("shop").info("line", extra={"value": number})
     items = queue.take(100)

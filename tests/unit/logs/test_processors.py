@@ -23,7 +23,7 @@ def test_trace_context() -> None:
 
 
 def test_request_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_context, "_current", lambda: Request(user_id=None))
+    monkeypatch.setattr(_context, "current", lambda: Request(user_id=None))
     assert processors.add_request_context(None, "info", {"request_id": "mine"}) == {
         "request_id": "mine",
         "session.id": "s-1",
