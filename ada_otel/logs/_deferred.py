@@ -45,7 +45,9 @@ _CALL_SITES = 2048
 _new = tuple.__new__
 
 
-def defer_record(counts: Counts | None, record: logging.LogRecord, message: str) -> bool:
+def defer_record(  # noqa: C901  # one body, as it is run for each line
+    counts: Counts | None, record: logging.LogRecord, message: str
+) -> bool:
     """Count and queue a stdlib record without an exception, or say that its line must be made now.
 
     Args:
@@ -79,14 +81,18 @@ def defer_record(counts: Counts | None, record: logging.LogRecord, message: str)
         return False
     span: Any = current.get(_SPAN_KEY)
     span_context = None if span is None else span.get_span_context()
-    if kind.add is not None:
+    add = kind.add
+    if add is not None:
         request = _context.current()
         values = None if request is None else request.log_values()
         parts = (message, path, record.funcName, record.lineno, extras, values)
         line = _new(DeferredLog, (kind, int(record.created * 1e9), span_context, _finish, parts))
-        kind.add(line, kind.important)
+        add(line, kind.important)
     if counts is not None:
-        counts.by_level[record.levelno].add(1, None, span_context if kind.important else None)
+        if kind.important:
+            counts.by_level[record.levelno].add(1, None, span_context)
+        else:
+            counts.by_level[record.levelno].take(1)
     return True
 
 

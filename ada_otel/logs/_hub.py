@@ -76,7 +76,12 @@ class Hub:
         # Before it is taken up: what an argument's __str__ logs is a line of its own.
         message = None
         if type(record.msg) is str:
-            message = message_of(record) if record.args else record.msg
+            message = record.msg
+            if record.args:
+                try:
+                    message = record.getMessage()
+                except Exception:
+                    message = message_of(record)  # which says so
         here.at = TAKING
         try:
             if (
@@ -152,11 +157,14 @@ class Hub:
         parts: tuple[Any, ...],
     ) -> None:
         """Queue a line of our own; as :meth:`accept_parts`, but for ``kind``, as :meth:`kind_of` gave it."""
-        if kind.add is not None:
-            line = _new(DeferredLog, (kind, time.time_ns(), span_context, finish, parts))
-            kind.add(line, kind.important)
+        add = kind.add
+        if add is not None:
+            add(_new(DeferredLog, (kind, time.time_ns(), span_context, finish, parts)), kind.important)
         if self.counts is not None:
-            self.counts.by_level[level].add(1, None, span_context if kind.important else None)
+            if kind.important:
+                self.counts.by_level[level].add(1, None, span_context)
+            else:
+                self.counts.by_level[level].take(1)
 
     def wants(self, level: int) -> bool:
         """Whether a line of this level would go anywhere: without an exporter nothing takes it."""

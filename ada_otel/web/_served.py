@@ -36,25 +36,23 @@ class Served(RequestContext):
         context: The context in which the app serves it.
     """
 
+    # Here is what most requests set before it is read.
+    named = False
+    context: Context | None = None
+    status: str | None = None
+    length: str | None = None
+    sent = 0
+
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
         self.began = perf_counter()
-        # All of them here: what is on the class alone is looked for in its bases each time that it is read.
-        self.named = False
+        # And here what most requests only read: on the class it would be looked for in the bases each time.
         self.span: Any = None
-        self.span_context = None
-        self.context: Context | None = None
         self.answered: Callable[[Any, str, list[tuple[str, str]]], None] | None = None
-        self.status: str | None = None
-        self.length: str | None = None
-        self.sent = 0
         self.streamed: int | None = None
         self.error: BaseException | None = None
-        self._request_id = None
-        self._route = None
         self._session = None
         self._user_id = None
-        self._flask_context = None
 
 
 def respond(  # noqa: C901  # one body, as it is run in each request

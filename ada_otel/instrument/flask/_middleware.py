@@ -46,7 +46,7 @@ from ada_otel.instrument.flask._body import StreamedBody
 from ada_otel.instrument.flask._headers import request_capture, response_capture
 from ada_otel.instrument.flask._measures import Entry, bind_metrics
 from ada_otel.instrument.flask._routes import COMMENTER_KEY, Route, Routes
-from ada_otel.instrument.flask._status import declared_size, set_status
+from ada_otel.instrument.flask._status import MOST_DIGITS, declared_size, set_status
 from ada_otel.pipeline.current import attach, detach, get_current, reset
 from ada_otel.pipeline.tracing.begin import begin_with
 from ada_otel.pipeline.tracing.span import RecordingSpan, error_status, put
@@ -131,8 +131,10 @@ class Middleware:
             context = _EMPTY
         else:
             context = self._extract(environ)
-        entry = self._entries(environ.get("REQUEST_METHOD", ""), environ.get("wsgi.url_scheme"))
-        request.span = span = self._begin(
+        # Held by a name first: what an instance holds and is called at once, CPython 3.11 looks up slowly.
+        entries, begin, wsgi_app = self._entries, self._begin, self.wsgi_app
+        entry = entries(environ.get("REQUEST_METHOD", ""), environ.get("wsgi.url_scheme"))
+        request.span = span = begin(
             entry.name, kind, context, partial(request_attributes, environ), start_time=time_ns()
         )
         if type(span) is RecordingSpan or type(span) is NonRecordingSpan:
@@ -155,9 +157,9 @@ class Middleware:
         dict.__setitem__(inner, _SPAN_KEY, span)
         request.context = inner
         token = attach(inner)
-        entry.active.add(1, None, None)
+        entry.active.take(1)
         try:
-            body = self.wsgi_app(environ, start_response)
+            body = wsgi_app(environ, start_response)
         except BaseException as error:
             request.error = error
             self._finish(request, environ, started, entry)
@@ -207,7 +209,8 @@ class Middleware:
                     self._request_hook(span, environ)
         except Exception as error:
             failed("Tracing a request", error)
-        return self.preprocessing(*arguments)
+        preprocessing = self.preprocessing
+        return preprocessing(*arguments)
 
     def _describe(self, span: Any, known: Route, environ: dict[str, Any]) -> None:
         if self._rewritten:
@@ -240,21 +243,22 @@ class Middleware:
     def _finish(self, request: Served, environ: dict[str, Any], started: float, entry: Entry) -> None:
         try:
             span, error, length = request.span, request.error, request.length
-            entry.active.add(-1, None, None)
+            entry.active.take(-1)
             raised = type(error).__qualname__ if error is not None and request.status is None else None
-            measures = self._metrics(
+            metrics_of = self._metrics
+            duration, request_size, response_size = metrics_of(
                 entry, environ.get("SERVER_PROTOCOL", ""), request._route, request.status, raised
             )
             # Its exemplars lead from slow requests to their traces; the other metrics need none.
-            measures.duration.record(perf_counter() - started, None, request.span_context)
+            duration.record(perf_counter() - started, None, request.span_context)
             received = environ.get("CONTENT_LENGTH")
             if received and (size := declared_size(received)) is not None:
-                measures.request_size.record(size, None, None)
+                request_size.take(size)
             size = request.streamed
             if length is not None:  # as declared_size, without that call
-                size = int(length) if length.isdecimal() else None
+                size = int(length) if length.isdecimal() and len(length) <= MOST_DIGITS else None
             if size is not None and entry.method != "HEAD":
-                measures.response_size.record(size, None, None)
+                response_size.take(size)
             if type(span) is not NonRecordingSpan:
                 if error is not None and span.is_recording():
                     if raised is not None:

@@ -10,6 +10,8 @@ from opentelemetry.trace.status import Status, StatusCode
 from ada_otel.pipeline.tracing.span import put
 
 INVALID_STATUS = -1
+#: Of a size in bytes: 1 EB takes 19.
+MOST_DIGITS = 19
 
 
 def set_status(span: trace.Span, status: str) -> None:
@@ -38,4 +40,4 @@ def parsed(status: str) -> tuple[str, int]:
 
 def declared_size(text: str | None) -> int | None:
     """The number of bytes that a ``Content-Length`` says; ``None`` for none, or for nonsense."""
-    return int(text) if text and text.isdecimal() else None
+    return int(text) if text and text.isdecimal() and len(text) <= MOST_DIGITS else None

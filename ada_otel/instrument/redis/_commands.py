@@ -92,6 +92,7 @@ class CommandTracing:
 
         By a plain function: the wrapper of the stock code makes an object for each call.
         """
+        drops, hooked = self._drops, self._hooked
 
         @functools.wraps(original)
         def traced(client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -99,13 +100,13 @@ class CommandTracing:
             if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
                 return original(client, *args, **kwargs)
             first = args[0] if args else None
-            if self._hooked or type(first) is not str or not first:
+            if hooked or type(first) is not str or not first:
                 return self._any_command(original, client, args, kwargs, current)
             server, count = getattr(getattr(client, "connection_pool", None), _SERVER, None), len(args)
             if server is None or server.owner is not self:
                 server = self._server(client)
             told = server.commands.get((first, count)) or server.find(first, count)
-            if not self._drops(current):
+            if not drops(current):
                 return self._recorded(original, client, args, kwargs, current, told)
             started = perf_counter()
             try:
@@ -113,7 +114,7 @@ class CommandTracing:
             except BaseException as error:
                 self._failed(client, told, error, perf_counter() - started, None)
                 raise
-            told.duration.record(perf_counter() - started, None, None)
+            told.duration.take(perf_counter() - started)
             if told.lookup is not None:
                 self._count(told.lookup, response)
             return response
@@ -305,13 +306,13 @@ class CommandTracing:
     def _count(self, operation: str, response: Any) -> None:
         try:
             if operation != "MGET":
-                (self._lookups.misses if response is None else self._lookups.hits).add(1, None, None)
+                (self._lookups.misses if response is None else self._lookups.hits).take(1)
             elif isinstance(response, list):
                 missed = response.count(None)
                 if missed:
-                    self._lookups.misses.add(missed, None, None)
+                    self._lookups.misses.take(missed)
                 if len(response) > missed:
-                    self._lookups.hits.add(len(response) - missed, None, None)
+                    self._lookups.hits.take(len(response) - missed)
         except Exception as error:
             failed("Counting a lookup in Redis", error)
 

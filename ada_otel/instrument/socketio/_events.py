@@ -84,7 +84,7 @@ def _find(telemetry: Telemetry, server: Any, namespace: str, event: Any) -> _Rou
     """Look for the handler, and remember one that is registered under this very name."""
     name, space = handled_name(server, namespace, event), namespace_name(server, namespace)
     if name is None:
-        telemetry.messages(space, OTHER, "receive").add(1, None, None)
+        telemetry.messages(space, OTHER, "receive").take(1)
         return None
     route = _Route(telemetry, name, space)
     if name is not OTHER and space is not OTHER:

@@ -61,7 +61,7 @@ def handle_message(telemetry: Telemetry) -> Before:
             found = _packets.namespace(data)
         else:
             found = OTHER  # msgpack: what is in it is not known before it is decoded
-        _counter(telemetry, server, found, "receive", None).add(_packets.size(data), None, None)
+        _counter(telemetry, server, found, "receive", None).take(_packets.size(data))
 
     return before
 
@@ -85,7 +85,7 @@ def handle_ack(telemetry: Telemetry) -> Before:
 
     def before(server: Any, _eio_sid: str, namespace: str, *_arguments: Any) -> None:
         space = namespace_name(server, namespace or "/")
-        telemetry.messages(space, ACKNOWLEDGEMENT, "receive").add(1, None, None)
+        telemetry.messages(space, ACKNOWLEDGEMENT, "receive").take(1)
 
     return before
 
@@ -102,12 +102,12 @@ def send_packet(telemetry: Telemetry) -> Before:
         packet.encode = lambda: encoded
         size = sum(map(_packets.size, encoded)) if isinstance(encoded, list) else _packets.size(encoded)
         asked, kind = packet.namespace or "/", packet.packet_type
-        _counter(telemetry, server, asked, "transmit", None).add(size, None, None)
+        _counter(telemetry, server, asked, "transmit", None).take(size)
         if kind in _packets.EVENTS:
             name = emitted_name(packet.data[0])
-            _counter(telemetry, server, asked, "transmit", name).add(1, None, None)
+            _counter(telemetry, server, asked, "transmit", name).take(1)
         elif kind in _packets.ACKNOWLEDGEMENTS:
-            _counter(telemetry, server, asked, "transmit", ACKNOWLEDGEMENT).add(1, None, None)
+            _counter(telemetry, server, asked, "transmit", ACKNOWLEDGEMENT).take(1)
 
     return before
 
@@ -131,9 +131,9 @@ def send_part(telemetry: Telemetry) -> Before:
             # One packet goes to all recipients: what is known of it stays with it.
             found = packet.__dict__[_COUNTED] = handles(server, packet.data)
         io, size, counted = found
-        io.add(size, None, None)
+        io.take(size)
         if counted is not None:
-            counted.add(1, None, None)
+            counted.take(1)
 
     return before
 

@@ -144,6 +144,7 @@ class EngineTracing:
     def _traced(self, execute: Callable[..., Any], facts: EngineFacts) -> Callable[..., Any]:
         statements = Statements(facts, Durations(self._duration, facts.attributes))
         simple = not (facts.asks_cursor or self._commenter)
+        begin, drops, initializing = self._begin, self._drops, self._initializing
 
         @functools.wraps(execute)
         def traced(cursor: Any, statement: str, *rest: Any, **named: Any) -> Any:
@@ -151,14 +152,14 @@ class EngineTracing:
             if (
                 current.get(SUPPRESSED)
                 or current.get(SUPPRESSED_AS_WELL)
-                or (self._initializing and threading.get_ident() in self._initializing)
+                or (initializing and threading.get_ident() in initializing)
             ):
                 return execute(cursor, statement, *rest, **named)
             told = statements.get(statement) or statements.find(statement)
             span, commented = None, statement
-            if not self._drops(current):
+            if not drops(current):
                 if simple:
-                    span = self._begin(told.name, SpanKind.CLIENT, current, told.attributes)
+                    span = begin(told.name, SpanKind.CLIENT, current, told.attributes)
                 else:
                     context = named.get("context") or (rest[-1] if rest else None)
                     span, commented = self._start(facts, cursor, statement, context, current)
@@ -169,7 +170,7 @@ class EngineTracing:
                 self._failed(span, told, perf_counter() - started, error)
                 raise
             if span is None:
-                told.duration.record(perf_counter() - started, None, None)
+                told.duration.take(perf_counter() - started)
                 return made
             told.duration.record(perf_counter() - started, None, span.get_span_context())
             try:
@@ -185,7 +186,7 @@ class EngineTracing:
         try:
             duration = told.failed(failure)
             if span is None:
-                duration.record(seconds, None, None)
+                duration.take(seconds)
                 return
             duration.record(seconds, None, span.get_span_context())
             if isinstance(failure, Exception):

@@ -1,8 +1,9 @@
 """A queue bounded by count and by bytes, which drops the least important first and never makes anyone wait.
 
 Two deques: important items (errors) and plain ones. Adding is one append and two comparisons, with no lock:
-appending to a deque is atomic. Weighing an item costs as much as adding three, so only one in sixteen is
-weighed; their moving mean over the length of the queue turns the bound in bytes into a bound on the length.
+appending to a deque is atomic. Weighing an item costs as much as adding three, so only each sixteenth that
+waits is weighed; their moving mean over the length of the queue turns the bound in bytes into one on the
+length.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _ATTRIBUTE_BYTES = 120
 #: So many items at most are dropped for one that is added: nobody's request clears the whole queue.
 _MOST_DROPPED_AT_ONCE = 32
 
-#: One item in so many is weighed.
+#: Each item is weighed that comes to this place in the queue, or to a multiple of it; of a full queue, one
+#: in so many.
 _WEIGHED = 16
 
 #: Threads that are exporting: what they record themselves is not exported, or it would never end.
@@ -131,10 +133,9 @@ class ItemQueue:
             self._drop("already_shutdown")
             return
         length = len(self._plain) + len(self._important) + 1
-        self._ticks = ticks = self._ticks + 1
-        if not ticks % _WEIGHED:
+        if not length % _WEIGHED:
             self._sample(item, length)
-        if length > self._limit and not self._make_room(important):
+        if length > self._limit and not self._make_room(item, important):
             self._drop("queue_full")
         else:
             (self._important if important else self._plain).append(item)
@@ -166,8 +167,12 @@ class ItemQueue:
     def _limit_now(self) -> int:
         return max(1, min(self.capacity, int(self._max_bytes / self._mean)))
 
-    def _make_room(self, important: bool) -> bool:
+    def _make_room(self, item: Any, important: bool) -> bool:
         """Drop until one more fits; false if what comes is itself the least important."""
+        # Its length stays as it is now.
+        self._ticks += 1
+        if not self._ticks % _WEIGHED:
+            self._sample(item, len(self))
         for _ in range(_MOST_DROPPED_AT_ONCE):
             if not self._drop_one(also_important=important):
                 return False

@@ -39,6 +39,9 @@ class _Forwarding(Binding):
                 context = set_span_in_context(span, context or get_current())  # type: ignore[arg-type]
             self._call(value, context)
 
+    def _take(self, value: float) -> None:
+        self._forward(value, None, None)
+
     def _call(self, value: float, context: Context | None) -> None:
         raise NotImplementedError
 
@@ -46,6 +49,7 @@ class _Forwarding(Binding):
 class _ForwardingCounter(_Forwarding, BoundCounter):
     __slots__ = ()
     add = _Forwarding._forward
+    take = _Forwarding._take
 
     def _call(self, value: float, context: Context | None) -> None:
         self._instrument.add(value, self._attributes, context)
@@ -54,6 +58,7 @@ class _ForwardingCounter(_Forwarding, BoundCounter):
 class _ForwardingUpDownCounter(_Forwarding, BoundUpDownCounter):
     __slots__ = ()
     add = _Forwarding._forward
+    take = _Forwarding._take
 
     def _call(self, value: float, context: Context | None) -> None:
         self._instrument.add(value, self._attributes, context)
@@ -62,6 +67,7 @@ class _ForwardingUpDownCounter(_Forwarding, BoundUpDownCounter):
 class _ForwardingHistogram(_Forwarding, BoundHistogram):
     __slots__ = ()
     record = _Forwarding._forward
+    take = _Forwarding._take
 
     def _call(self, value: float, context: Context | None) -> None:
         self._instrument.record(value, self._attributes, context)

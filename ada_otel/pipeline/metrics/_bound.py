@@ -8,10 +8,12 @@ A stock ``record()`` cleans the attributes, sorts and hashes them for each View 
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import time_ns
-from typing import Any, Final
+from types import FunctionType
+from typing import Any, ClassVar, Final, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, TraceBasedExemplarFilter
@@ -30,24 +32,28 @@ CURRENT: Final[Any] = object()
 """As ``span_context``: find the span in the context, as stock does."""
 
 _GREATEST = sys.float_info.max
+_Function = TypeVar("_Function", bound=Callable[..., None])
 
-_State = tuple[object, bool, Cell | None, tuple[Cell, ...], tuple[Cell, ...]]
-_UNBOUND: _State = (None, False, None, (), ())
+#: All cells that take batches, and the others.
+_Cells = tuple[tuple[Cell, ...], tuple[Cell, ...]]
+#: The epoch of the cells; the only cell, if it takes batches; whether to look for a sampled span; all cells.
+_State = tuple[object, Cell | None, bool, _Cells]
+_UNBOUND: _State = (None, None, False, ((), ()))
 
 
 class Binding:
     """What the bound kinds share. Made by :func:`bind`, never directly."""
 
-    __slots__ = ("_attributes", "_consumer", "_instrument", "_state")
+    # The least value is a slot, as CPython 3.11 looks for what is on the class anew each time.
+    __slots__ = ("_attributes", "_consumer", "_instrument", "_least", "_state")
 
-    _least: float = -_GREATEST
+    lowest: ClassVar[float] = -_GREATEST
 
     def __init__(self, instrument: Any, attributes: Attributes) -> None:
+        self._least = self.lowest
         self._instrument = instrument
         self._attributes = attributes
         self._consumer: Consumer = instrument._measurement_consumer
-        # The epoch of the cells; whether to look for a sampled span; the only cell, if it takes batches; all
-        # that take batches; the others.
         self._state = _UNBOUND
 
     def _record(self, value: float, context: Context | None = None, span_context: Any = CURRENT) -> None:
@@ -63,11 +69,11 @@ class Binding:
             if not self._least <= value <= _GREATEST:
                 self._refuse(value)
                 return
-            epoch, traced, cell, _, _ = state = self._state
+            epoch, cell, traced, every = self._state
             if epoch is not self._consumer.epoch:
-                _, traced, cell, _, _ = state = self._find_cells()
+                _, cell, traced, every = self._find_cells()
             if cell is None:
-                self._record_in_all(state, value, context, span_context)
+                self._record_in_all(traced, every, value, context, span_context)
                 return
             pending = cell.pending
             pending.append(value)
@@ -82,9 +88,31 @@ class Binding:
         except Exception as error:
             self._failed(value, error)
 
-    def _record_in_all(self, state: _State, value: float, context: Context | None, span_context: Any) -> None:
+    def _take(self, value: float) -> None:
+        """Record one value of which it is known that it is right, without exemplar; never raises.
+
+        It takes half of what :meth:`_record` does.
+
+        Args:
+            value: As for :meth:`_record`; it is not checked.
+        """
+        try:
+            epoch, cell, _, _ = self._state
+            if epoch is self._consumer.epoch and cell is not None:
+                pending = cell.pending
+                pending.append(value)
+                if len(pending) >= cell.room and not cell.full():
+                    self._state = _UNBOUND
+            else:
+                self._record(value, None, None)
+        except Exception as error:
+            self._failed(value, error)
+
+    def _record_in_all(
+        self, traced: bool, every: _Cells, value: float, context: Context | None, span_context: Any
+    ) -> None:
         """Record where there are several readers or Views, or aggregations that take no batches."""
-        _, traced, _, cells, others = state
+        cells, others = every
         for cell in cells:
             pending = cell.pending
             pending.append(value)
@@ -114,7 +142,7 @@ class Binding:
             traced = kind is TraceBasedExemplarFilter and bool(batched)
             only = batched[0] if len(batched) == 1 and not others else None
             # One store of one tuple: no thread sees new cells with an old epoch, or the reverse.
-            self._state = state = (epoch, traced, only, batched, others)
+            self._state = state = (epoch, only, traced, (batched, others))
             if epoch is consumer.epoch:
                 return state
 
@@ -164,27 +192,40 @@ def _span_context(context: Context | None) -> Any:
     return None if span is None else span.get_span_context()
 
 
+def _own(function: _Function) -> _Function:
+    """The same function with code of its own.
+
+    CPython fits code to the types that come by (PEP 659): shared by several kinds, it is fitted to none.
+    """
+    code = function.__code__.replace()
+    made: Any = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
+    return functools.update_wrapper(made, function)  # type: ignore[return-value]
+
+
 class BoundCounter(Binding):
     """A counter with its attributes fixed."""
 
     __slots__ = ()
-    _least = 0
-    add = Binding._record
+    lowest = 0
+    add = _own(Binding._record)
+    take = _own(Binding._take)
 
 
 class BoundUpDownCounter(Binding):
     """An up-down counter with its attributes fixed."""
 
     __slots__ = ()
-    add = Binding._record
+    add = _own(Binding._record)
+    take = _own(Binding._take)
 
 
 class BoundHistogram(Binding):
     """A histogram with its attributes fixed."""
 
     __slots__ = ()
-    _least = 0
-    record = Binding._record
+    lowest = 0
+    record = _own(Binding._record)
+    take = _own(Binding._take)
 
 
 class BoundGauge(Binding):

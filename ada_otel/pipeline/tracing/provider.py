@@ -115,7 +115,9 @@ class Tracer(sdk.Tracer):
             (trace_id, _bits(64) or 1, False, _FLAGS[random_id | (decision == SAMPLE)], state, True),
         )
         if decision == DROP:
-            return NonRecordingSpan(span_context)
+            dropped = _new_span(NonRecordingSpan)
+            dropped._context = span_context
+            return dropped
         given = attributes()
         if type(given) is GroupedAttributes and not self._grouped:
             given = given.together()

@@ -80,6 +80,8 @@ def _api_differences() -> Iterator[str]:
     if not issubclass(Context, dict):
         yield "Context is not a dict"
     span = trace.NonRecordingSpan(made)
+    if vars(span) != {"_context": made}:
+        yield "NonRecordingSpan holds more than its context"
     if trace.set_span_in_context(span, Context()).get(_SPAN_KEY) is not span:
         yield "the current span is not in the context under _SPAN_KEY"
     # By its signature: to see it limit something, it would log that it did.

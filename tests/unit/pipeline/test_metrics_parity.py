@@ -178,7 +178,18 @@ class Rig:
             method(value, span_context=span_context)
 
     def collect(self) -> list[Any]:
-        return [comparable(reader.get_metrics_data()) for reader in self.readers]
+        return [_collected(reader) for reader in self.readers]
+
+
+def _collected(reader: InMemoryMetricReader) -> Any:
+    """What was collected, or that nothing was: the SDK's exponential histograms refuse some sequences.
+
+    With ``max_size=20``, two zeros, a collection and then a zero and 3.8e-116 are "Incorrect merge scale".
+    """
+    try:
+        return comparable(reader.get_metrics_data())
+    except Exception as error:
+        return repr(error)
 
 
 def comparable(data: Any) -> Any:

@@ -207,7 +207,7 @@ def test_pending_values_are_bounded_without_any_collection(
     handle = bind(meter.create_counter("c"))
     for _ in range(10 * BATCH):
         handle.add(1)
-    cell = handle._state[2]
+    cell = handle._state[1]
     assert cell is not None
     assert len(cell.pending) < BATCH
     assert [p.value for p in points(reader, "c")] == [10 * BATCH]
