@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.instrumentation._semconv import (
     _get_semconv_opt_in_modes,
     _OpenTelemetryStabilitySignalType,
@@ -13,6 +13,11 @@ from ada_otel import bootstrap
 
 #: The context keys under which instrumentation is suppressed, in their two spellings.
 SUPPRESSED, SUPPRESSED_AS_WELL = _SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"
+
+
+def suppressed(context: Context) -> bool:
+    """Whether instrumentation is suppressed there, for a context that holds either key."""
+    return bool(context.get(SUPPRESSED) or context.get(SUPPRESSED_AS_WELL))
 
 
 def fast() -> bool:

@@ -21,7 +21,7 @@ from ada_otel.logs._values import plain
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.grouped import PLAIN, Group
 from ada_otel.pipeline.lines import MOST_ATTRIBUTES, Pairs, Said
-from ada_otel.pipeline.logging import DeferredLog
+from ada_otel.pipeline.logging import DeferredLog, LoggerProvider
 
 __all__ = ["defer_record"]
 
@@ -55,8 +55,11 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
         record: The record; it is not kept.
         message: Its formatted message.
     """
-    kinds = getattr(getattr(_api, "_LOGGER_PROVIDER", None), "line_kinds", None)
-    kind = None if kinds is None else kinds[record.name, record.levelno, record.levelname]
+    provider = getattr(_api, "_LOGGER_PROVIDER", None)
+    if type(provider) is not LoggerProvider:
+        return False
+    level = record.levelno
+    kind = provider.line_kinds[record.name, level, record.levelname]
     path = record.pathname
     if kind is None or "structlog" in path:
         return False
@@ -90,9 +93,9 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
         add(line, kind.important)
     if counts is not None:
         if kind.important:
-            counts.by_level[record.levelno].add(1, None, span_context)
+            counts.by_level[level].add(1, None, span_context)
         else:
-            counts.by_level[record.levelno].take(1)
+            counts.by_level[level].take(1)
     return True
 
 

@@ -21,7 +21,7 @@ from ada_otel.logs._metrics import Counts
 from ada_otel.logs._otlp import OTLPSink
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.lines import OWN_LOGGERS, made
-from ada_otel.pipeline.logging import DeferredLog
+from ada_otel.pipeline.logging import DeferredLog, LoggerProvider
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -142,10 +142,14 @@ class Hub:
         """
         if level < self.level or self.otlp is None or self.file is not None or self.console is not None:
             return None
-        kinds = getattr(getattr(_api, "_LOGGER_PROVIDER", None), "line_kinds", None)
-        if kinds is None or here.at is TAKING or get_current().get(_SUPPRESS_INSTRUMENTATION_KEY):
+        provider = getattr(_api, "_LOGGER_PROVIDER", None)
+        if type(provider) is not LoggerProvider:
             return None
-        found: LineKind | None = kinds[logger, level, None]
+        found = provider.line_kinds[logger, level, None]
+        if found is None or found.add is None:
+            return found
+        if here.at is TAKING or get_current().get(_SUPPRESS_INSTRUMENTATION_KEY):
+            return None
         return found
 
     def queue_parts(

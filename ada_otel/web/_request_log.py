@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from functools import lru_cache
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
@@ -21,6 +21,7 @@ from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
 from ada_otel.pipeline.grouped import Group
 from ada_otel.pipeline.lines import Said, made
+from ada_otel.pipeline.logging import DeferredLog
 from ada_otel.web._served import Served
 from ada_otel.web.context import RequestContext
 
@@ -81,11 +82,14 @@ class RequestLog:
         if level is None:
             return
         try:
-            # As _wanted, and then as _write, without these calls.
+            # As _wanted, and then as _write, without these calls, for lines that go into the queue.
             kind = None if _logger.handlers else hub.kind_of(_NAME, level)
-            if (
-                kind.add is None if kind is not None else not (_logger.handlers or hub.wants(level))
-            ) or not _logger.isEnabledFor(level):
+            add = None
+            if kind is not None:
+                add = kind.add
+                if add is None or not _logger.isEnabledFor(level):
+                    return
+            elif not self._wanted(level):
                 return
             status = request.status
             if (
@@ -108,10 +112,12 @@ class RequestLog:
                 None if error is None else type(error).__qualname__,
                 request.log_values(),
             )
-            if kind is None:
+            if kind is None or add is None or kind.important:
                 _write(level, request.span_context, _finish_completion, parts)
-            else:
-                hub.queue_parts(kind, level, request.span_context, _finish_completion, parts)
+                return
+            add(_new(DeferredLog, (kind, time_ns(), request.span_context, _finish_completion, parts)), False)
+            if hub.counts is not None:
+                hub.counts.by_level[level].take(1)
         except Exception as problem:
             failed("Logging a request", problem)
 

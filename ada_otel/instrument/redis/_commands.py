@@ -31,7 +31,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ada_otel._diagnostics import failed
 from ada_otel.cache import Lookups
-from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL
+from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL, suppressed
 from ada_otel.instrument._operations import histogram, redis_operation
 from ada_otel.instrument.redis._server import LOOKUPS, Command, Server
 from ada_otel.observers import targets
@@ -42,6 +42,8 @@ from ada_otel.pipeline.tracing.span import error_status
 _SERVER = "_ada_otel_server"
 _TRACED = "_ada_otel_traced"
 _PIPELINE = "PIPELINE"
+#: The lookup of several keys at once.
+_OF_MANY = "MGET"
 #: Names of spans whose attributes come from the command's arguments, or from its answer.
 _DESCRIBED_BY_ARGUMENTS = frozenset({"redis.create_index", "redis.search"})
 
@@ -93,11 +95,12 @@ class CommandTracing:
         By a plain function: the wrapper of the stock code makes an object for each call.
         """
         drops, hooked = self._drops, self._hooked
+        hits, misses = self._lookups.hits, self._lookups.misses
 
         @functools.wraps(original)
         def traced(client: Any, *args: Any, **kwargs: Any) -> Any:
             current = get_current()
-            if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
+            if (SUPPRESSED in current or SUPPRESSED_AS_WELL in current) and suppressed(current):
                 return original(client, *args, **kwargs)
             first = args[0] if args else None
             if hooked or type(first) is not str or not first:
@@ -115,8 +118,12 @@ class CommandTracing:
                 self._failed(client, told, error, perf_counter() - started, None)
                 raise
             told.duration.take(perf_counter() - started)
-            if told.lookup is not None:
-                self._count(told.lookup, response)
+            lookup = told.lookup
+            if lookup is not None:
+                if lookup == _OF_MANY:
+                    self._count(lookup, response)
+                else:  # as _count, without that call
+                    (misses if response is None else hits).take(1)
             return response
 
         return traced
@@ -211,7 +218,7 @@ class CommandTracing:
         @functools.wraps(original)
         def traced(client: Any, *args: Any, **kwargs: Any) -> Any:
             current = get_current()
-            if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
+            if (SUPPRESSED in current or SUPPRESSED_AS_WELL in current) and suppressed(current):
                 return original(client, *args, **kwargs)
             if self._drops(current) and not self._hooked:
                 return self._timed(original, client, args, kwargs, None, getattr(client, "command_stack", []))
@@ -305,7 +312,7 @@ class CommandTracing:
 
     def _count(self, operation: str, response: Any) -> None:
         try:
-            if operation != "MGET":
+            if operation != _OF_MANY:
                 (self._lookups.misses if response is None else self._lookups.hits).take(1)
             elif isinstance(response, list):
                 missed = response.count(None)

@@ -37,7 +37,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ada_otel._diagnostics import failed
-from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL
+from ada_otel.instrument._conventions import SUPPRESSED, SUPPRESSED_AS_WELL, suppressed
 from ada_otel.instrument._operations import Durations, histogram
 from ada_otel.instrument.sqlalchemy._pools import PoolUsage
 from ada_otel.instrument.sqlalchemy._statements import EngineFacts, Statement, Statements, span_name
@@ -83,17 +83,19 @@ class EngineTracing:
 
         @functools.wraps(original)
         def connect(engine: Engine, *args: Any, **kwargs: Any) -> Any:
-            current = get_current()
-            if current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL):
-                return original(engine, *args, **kwargs)
-            facts = getattr(engine, _FACTS, None) or self._learn(engine)
+            facts = getattr(engine, _FACTS, None)
+            if facts is None:
+                if _suppressed():
+                    return original(engine, *args, **kwargs)
+                facts = self._learn(engine)
             started = time_ns()
             try:
                 return original(engine, *args, **kwargs)
             except BaseException as error:
-                if isinstance(error, PoolTimeoutError):
-                    self._usage.timed_out(engine)
-                self._connect_failed(facts, started, error)
+                if not _suppressed():
+                    if isinstance(error, PoolTimeoutError):
+                        self._usage.timed_out(engine)
+                    self._connect_failed(facts, started, error)
                 raise
 
         Engine.connect = connect  # type: ignore[method-assign, assignment]
@@ -149,10 +151,8 @@ class EngineTracing:
         @functools.wraps(execute)
         def traced(cursor: Any, statement: str, *rest: Any, **named: Any) -> Any:
             current = get_current()
-            if (
-                current.get(SUPPRESSED)
-                or current.get(SUPPRESSED_AS_WELL)
-                or (initializing and threading.get_ident() in initializing)
+            if ((SUPPRESSED in current or SUPPRESSED_AS_WELL in current) and suppressed(current)) or (
+                initializing and threading.get_ident() in initializing
             ):
                 return execute(cursor, statement, *rest, **named)
             told = statements.get(statement) or statements.find(statement)
@@ -282,5 +282,4 @@ def _note_target(url: Any, vendor: str) -> None:
 
 
 def _suppressed() -> bool:
-    current = get_current()
-    return bool(current.get(SUPPRESSED) or current.get(SUPPRESSED_AS_WELL))
+    return suppressed(get_current())

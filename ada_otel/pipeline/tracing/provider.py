@@ -29,7 +29,7 @@ from ada_otel.pipeline.tracing.sampling import (
     decision_of_roots,
     drops_below_unsampled,
 )
-from ada_otel.pipeline.tracing.span import RecordingSpan
+from ada_otel.pipeline.tracing.span import ALWAYS_FIT, RecordingSpan
 
 #: Trace flags by value: making one costs 0.4 µs, and there are four.
 _FLAGS = tuple(TraceFlags(value) for value in range(4))
@@ -63,7 +63,7 @@ class Tracer(sdk.Tracer):
         self.plain_count = count or 0
         #: Of those that are not in groups, so that the groups are within the limit as well.
         self.own_count = max(0, self.plain_count - _MOST_GROUPED)
-        self._grouped = self.plain_count >= 2 * _MOST_GROUPED
+        self._grouped = self.plain_count >= _MOST_GROUPED + ALWAYS_FIT
         #: Whether a span may have :class:`SharedLinks`: fewer than any limit, but for a limit of 0.
         self.shares_links = limits.max_links != 0
         self._decision = compile_sampler(self.sampler)
@@ -129,6 +129,7 @@ class Tracer(sdk.Tracer):
         span._kind = kind
         span._attributes = given
         span._start_time = time_ns() if start_time is None else start_time
+        span._end_time = None
         if type(given) is dict and len(given) > self.plain_count:
             span._bounded()
         if self.processors.foreign:

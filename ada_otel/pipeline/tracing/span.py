@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("opentelemetry.sdk.trace")
 
 _UNSET = Status(StatusCode.UNSET)
+#: So many attributes beside those in groups are within each limit under which attributes are grouped.
+ALWAYS_FIT = 32
 
 
 class RecordingSpan(Span):
@@ -43,9 +45,8 @@ class RecordingSpan(Span):
     dict or an attribute.
     """
 
-    # What most spans never change lives on the class: making a span sets seven attributes, not twenty.
+    # What most spans never change lives on the class: making a span sets eight attributes, not twenty.
     otlp_direct = otlp_recorded = True
-    _end_time: int | None = None
     _events: Sequence[Event] = NOTHING
     _links: Sequence[Link] = NOTHING
     _status = _UNSET
@@ -72,6 +73,7 @@ class RecordingSpan(Span):
         self._kind = kind
         self._attributes: Any = attributes
         self._start_time = time_ns() if start_time is None else start_time
+        self._end_time: int | None = None
 
     # What stock spans carry each, ours share through their tracer.
     @property
@@ -301,7 +303,7 @@ def put(span: Any, key: str, value: str | int) -> None:
     """
     if type(span) is RecordingSpan and span._end_time is None:
         held = span._attributes
-        if type(held) is GroupedAttributes and len(held.rest) < span._tracer.own_count:
+        if type(held) is GroupedAttributes and len(held.rest) < ALWAYS_FIT:
             held.rest[key] = value
             return
     if type(span) is not NonRecordingSpan:
