@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 from itertools import islice
+from logging import LogRecord
 from typing import Any
 
 from opentelemetry._logs import _internal as _api
@@ -27,8 +28,8 @@ __all__ = ["defer_record"]
 
 #: A line with more attributes by ``extra=`` is made at once: three are of the call site, six of the request.
 _MOST_EXTRAS = MOST_ATTRIBUTES - 9
-#: Keys that are more than an attribute (see ``_line``), or that are an attribute of every line.
-_SPECIAL = frozenset(
+#: Keys that are no attribute, more than one (see ``_line``), or an attribute of every line.
+_SPECIAL = STANDARD_FIELDS | frozenset(
     {
         "otel.event.name",
         "level",
@@ -46,7 +47,7 @@ _new = tuple.__new__
 
 
 def defer_record(  # noqa: C901  # one body, as it is run for each line
-    counts: Counts | None, record: logging.LogRecord, message: str
+    counts: Counts | None, record: LogRecord, message: str
 ) -> bool:
     """Count and queue a stdlib record without an exception, or say that its line must be made now.
 
@@ -67,18 +68,14 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
     extras = None
     if len(found) > STANDARD_COUNT:
         # What `extra=` adds comes after the fields that each record has from its beginning.
-        keys = islice(found, STANDARD_COUNT - 1, None)
-        usual = next(keys) == _LAST_STANDARD and type(record) is logging.LogRecord
-        extras = []
-        for key in keys if usual else found:
-            if key in STANDARD_FIELDS:
-                continue
-            value = found[key]
-            if (type(value) not in PLAIN and value is not None) or key in _SPECIAL or type(key) is not str:
-                return False
-            extras.append((key, value))
+        extras = list(islice(found.items(), STANDARD_COUNT - 1, None))
+        if extras.pop(0)[0] != _LAST_STANDARD or type(record) is not LogRecord:
+            extras = [pair for pair in found.items() if pair[0] not in STANDARD_FIELDS]
         if len(extras) > _MOST_EXTRAS:
             return False
+        for key, value in extras:
+            if (type(value) not in PLAIN and value is not None) or key in _SPECIAL or type(key) is not str:
+                return False
     current = get_current()
     if current.get(_SUPPRESS_INSTRUMENTATION_KEY):
         return False
@@ -111,11 +108,11 @@ def _finish(
     if extras is not None:
         secretive = [(key, value if type(value) is str else plain(value)) for key, value in extras]
     if values is None:
-        return _new(Said, (message, _call_site(path, function, number, None), None, (), (), secretive))
+        return message, _call_site(path, function, number, None), None, (), (), secretive
     request_id, user, session, route, address, agent = values
     site = _call_site(path, function, number, route)
     client = _context.of_client(user, session, address, agent)
-    return _new(Said, (message, site, client, (("request_id", request_id),), (), secretive))
+    return message, site, client, (("request_id", request_id),), (), secretive
 
 
 @lru_cache(_CALL_SITES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.instrumentation.log_utils import std_to_otel
@@ -39,26 +39,10 @@ class Client(Group):
         self.secretive = secretive
 
 
-class Said(NamedTuple):
-    """What a line says. Values are str, bool, int and float, and ``None`` for what is not there.
-
-    Attributes:
-        message: Its message, yet to be redacted.
-        group: Attributes that recur together.
-        client: Those of the client, if it is of a request.
-        fresh: Attributes with another value in each line or request.
-        pairs: Other attributes.
-        secretive: Attributes that are yet to be redacted.
-    """
-
-    message: str
-    group: Group | None
-    client: Client | None
-    fresh: Pairs
-    pairs: Pairs
-    secretive: Pairs
-
-
+#: What a line says: its message, yet to be redacted; attributes that recur together; those of the client, if
+#: it is of a request; those with another value in each line or request; others; and those that are yet to be
+#: redacted. Values are str, bool, int and float, and ``None`` for what is not there.
+Said = tuple[str, "Group | None", "Client | None", Pairs, Pairs, Pairs]
 #: Makes it of the line's parts.
 Finish = Callable[..., Said]
 

@@ -20,13 +20,13 @@ from ada_otel._diagnostics import failed
 from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
 from ada_otel.pipeline.grouped import Group
-from ada_otel.pipeline.lines import Said, made
+from ada_otel.pipeline.lines import made
 from ada_otel.pipeline.logging import DeferredLog
 from ada_otel.web._served import Served
 from ada_otel.web.context import RequestContext
 
 if TYPE_CHECKING:
-    from ada_otel.pipeline.lines import Finish, Pairs
+    from ada_otel.pipeline.lines import Finish, Pairs, Said
 
 __all__ = ["RequestLog"]
 
@@ -156,7 +156,7 @@ class RequestLog:
 
 def _finish_start(method: str, path: str, query: str | None, values: _context.RequestValues) -> Said:
     request_id, user, session, route, address, agent = values
-    return Said(
+    return (
         "Request started",
         _of_method(method, route),
         _context.of_client(user, session, address, agent),
@@ -181,7 +181,7 @@ def _finish_completion(
     if aborted or error is not None:
         pairs = (*pairs, ("aborted", aborted or None), ("error.type", error))
     request_id, user, session, route, address, agent = values
-    said = (
+    return (
         "Request completed",
         _of_answer(method, status, route),
         _context.of_client(user, session, address, agent),
@@ -189,7 +189,6 @@ def _finish_completion(
         pairs,
         (("url.path", path), ("url.query", query)) if query else (("url.path", path),),
     )
-    return _new(Said, said)
 
 
 @lru_cache(1024)
@@ -219,7 +218,7 @@ def _finish_event(
         client = _context.of_client(user, session, address, agent)
         fresh = (*fresh, ("request_id", request_id))
     pairs = (("error.type", error),)
-    return Said("Event completed", _of_event(event, namespace, route), client, fresh, pairs, ())
+    return "Event completed", _of_event(event, namespace, route), client, fresh, pairs, ()
 
 
 @lru_cache(2048)

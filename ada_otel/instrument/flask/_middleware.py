@@ -66,6 +66,7 @@ _HISTOGRAMS = (
 )
 
 _EMPTY = Context()
+_SERVER = SpanKind.SERVER  # what is on a class is looked up anew each time
 
 #: Where the request is kept in the WSGI environment, as long as it is served.
 _TRACED = "ada_otel.request"
@@ -118,7 +119,7 @@ class Middleware:
             # Nobody stands in front, or an application called this one with what it was given itself.
             request = Served(environ)
             start_response = partial(respond, request, start_response)
-        context, kind = get_current(), SpanKind.SERVER
+        context, kind = get_current(), _SERVER
         # Inside another span, of a WSGI middleware say, this one is internal, as in the stock code.
         if context.get(_SPAN_KEY, INVALID_SPAN) is not INVALID_SPAN:
             kind = SpanKind.INTERNAL

@@ -16,12 +16,14 @@ from ada_otel.pipeline.encoder._values import (
     MAX_ENTRIES,
     MAX_GROUP_BYTES,
     MAX_LENGTH,
+    SHORT,
     Redacted,
     any_value,
     attributes_encoder,
     caches,
 )
 from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, delimited, text, uint32, varint
+from ada_otel.pipeline.logging import DeferredLog
 
 if TYPE_CHECKING:
     from ada_otel.pipeline.lines import Client
@@ -38,7 +40,7 @@ _LOW_64 = (1 << 64) - 1
 _TAG = b"\x32"
 _attributes = attributes_encoder(_TAG)
 _pairs, _groups = caches(_TAG)
-_fresh = _pairs.fresh
+_fresh, _starts = _pairs.fresh, _pairs.starts
 # By id, as enum members are hashed by a Python function.
 _SEVERITIES = {
     id(number): b"\x10" + VARINT[number.value] if number.value else b"" for number in SeverityNumber
@@ -119,9 +121,10 @@ def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
     groups = Groups()
     of_kinds: dict[Any, list[bytes]] = {}
     kept = _kept()
-    for readable in batch:
-        if getattr(readable, "otlp_deferred", False):
-            kind = readable.kind  # type: ignore[attr-defined]
+    items: Iterable[Any] = batch
+    for readable in items:
+        if type(readable) is DeferredLog:
+            kind = readable[0]
             pieces = of_kinds.get(kind)
             if pieces is None:
                 pieces = groups.items(readable.resource, readable.instrumentation_scope)
@@ -138,7 +141,9 @@ def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
     return groups.encode()
 
 
-def _deferred_record(item: Any, kept: _Redacted) -> bytes:  # noqa: C901  # one body, as it is run for each line
+def _deferred_record(  # noqa: C901, PLR0912  # one body, as it is run for each line
+    item: Any, kept: _Redacted
+) -> bytes:
     """Encode a record of ``ada_otel.pipeline.logging``, as :func:`_record` would, but never put together."""
     kind, timestamp, context, finish, parts = item
     if context is not None and (type(context) is not SpanContext or not context[0] or not context[1]):
@@ -154,7 +159,11 @@ def _deferred_record(item: Any, kept: _Redacted) -> bytes:  # noqa: C901  # one 
     if client is not None:
         pieces.append(kept.clients[client])
     for key, value in fresh:
-        pieces.append(_fresh(key, value))
+        if type(value) is str and len(value) <= SHORT:  # as fresh() does it, without that call
+            payload = value.encode()
+            pieces += (_starts[key, len(payload)], payload)
+        else:
+            pieces.append(_fresh(key, value))
     for key, value in pairs:
         if value is not None:
             pieces.append(_pairs[key, value, type(value)])
@@ -162,8 +171,8 @@ def _deferred_record(item: Any, kept: _Redacted) -> bytes:  # noqa: C901  # one 
         if value is not None:
             pieces.append(kept.attributes[key, value, type(value)])
     if context is not None:
-        trace_id = context[0]
-        if flags := int(context[3]):
+        trace_id, flags = context[0], context[3]
+        if flags:
             pieces.append(_pack_fixed32(0x45, flags))
         pieces.append(_pack_ids(0x4A10, trace_id >> 64, trace_id & _LOW_64, 0x5208, context[1]))
     pieces += (b"\x59", stamp)

@@ -35,7 +35,7 @@ MAX_GROUP_BYTES = 1024
 # Of these each value is another one: kept, they would only push out what recurs.
 _NEVER_KEPT = frozenset({"request_id"})
 #: The longest of those whose start is kept: so many characters.
-_SHORT = 32
+SHORT = 32
 
 MAX_DEPTH = 24
 """Deepest nesting encoded here; protobuf parsers stop at 100 messages."""
@@ -140,22 +140,26 @@ class _Starts(dict[tuple[str, "int | None"], bytes]):
 
 
 class _Cache(dict[tuple[Any, Any, type], bytes]):
-    """Encoded ``KeyValue`` fields by key, value and type of the value (``1 == True == 1.0``)."""
+    """Encoded ``KeyValue`` fields by key, value and type of the value (``1 == True == 1.0``).
 
-    __slots__ = ("_starts", "_tag")
+    Attributes:
+        starts: What stands before values that are encoded anew each time.
+    """
+
+    __slots__ = ("_tag", "starts")
 
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
-        self._starts = _Starts(tag)
+        self.starts = _Starts(tag)
 
     def fresh(self, key: str, value: Any) -> bytes:
         """Encode an attribute that has another value each time; its key is one of ours."""
         kind = type(value)
         if kind is float:
-            return self._starts[key, None] + _pack_float(value)
-        if kind is str and len(value) <= _SHORT:
+            return self.starts[key, None] + _pack_float(value)
+        if kind is str and len(value) <= SHORT:
             payload: bytes = value.encode()
-            return self._starts[key, len(payload)] + payload
+            return self.starts[key, len(payload)] + payload
         return delimited(self._tag, _key_value(key, value))
 
     def __missing__(self, item: tuple[Any, Any, type]) -> bytes:
