@@ -9,7 +9,7 @@ from typing import Any
 from ada_otel.logs._redaction import redactor
 from ada_otel.pipeline.lines import Client
 
-__all__ = ["KEYS", "RequestValues", "add_to", "current", "current_values", "of_client"]
+__all__ = ["KEYS", "NO_VALUES", "RequestValues", "add_to", "current", "current_values", "of_client"]
 
 #: As :meth:`ada_otel.web.context.RequestContext.log_values` gives them.
 RequestValues = tuple[str | None, ...]
@@ -19,6 +19,8 @@ _USER_AGENT = "user_agent.original"
 #: What these are called on a log record: by semantic convention, but for the two ids that the log files and
 #: the index have always had.
 KEYS = ("request_id", "user_id", "session.id", "http.route", "client.address", _USER_AGENT)
+#: In the place of these values outside of a request: within one there is an id.
+NO_VALUES: RequestValues = (None,) * len(KEYS)
 #: So many are remembered.
 _CLIENTS = 1024
 

@@ -21,8 +21,8 @@ from ada_otel.logs._metrics import Counts
 from ada_otel.logs._values import plain
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.grouped import PLAIN, Group
-from ada_otel.pipeline.lines import MOST_ATTRIBUTES, Pairs, Said
-from ada_otel.pipeline.logging import DeferredLog, LoggerProvider
+from ada_otel.pipeline.lines import MOST_ATTRIBUTES, Deferred, Pairs, Said
+from ada_otel.pipeline.logging import LoggerProvider
 
 __all__ = ["defer_record"]
 
@@ -42,8 +42,6 @@ _SPECIAL = STANDARD_FIELDS | frozenset(
 _LAST_STANDARD = list(vars(logging.makeLogRecord({})))[-1]
 #: So many are remembered.
 _CALL_SITES = 2048
-#: Without the call of ``__new__`` that a named tuple's class makes.
-_new = tuple.__new__
 
 
 def defer_record(  # noqa: C901  # one body, as it is run for each line
@@ -68,12 +66,12 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
     extras = None
     if len(found) > STANDARD_COUNT:
         # What `extra=` adds comes after the fields that each record has from its beginning.
-        extras = list(islice(found.items(), STANDARD_COUNT - 1, None))
-        if extras.pop(0)[0] != _LAST_STANDARD or type(record) is not LogRecord:
-            extras = [pair for pair in found.items() if pair[0] not in STANDARD_FIELDS]
+        extras = dict(islice(found.items(), STANDARD_COUNT - 1, None))
+        if type(record) is not LogRecord or extras.pop(_LAST_STANDARD, extras) is extras:
+            extras = {key: value for key, value in found.items() if key not in STANDARD_FIELDS}
         if len(extras) > _MOST_EXTRAS:
             return False
-        for key, value in extras:
+        for key, value in extras.items():
             if (type(value) not in PLAIN and value is not None) or key in _SPECIAL or type(key) is not str:
                 return False
     current = get_current()
@@ -84,10 +82,9 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
     add = kind.add
     if add is not None:
         request = _context.current()
-        values = None if request is None else request.log_values()
-        parts = (message, path, record.funcName, record.lineno, extras, values)
-        line = _new(DeferredLog, (kind, int(record.created * 1e9), span_context, _finish, parts))
-        add(line, kind.important)
+        values = _context.NO_VALUES if request is None else request.log_values()
+        call_site = (kind, int(record.created * 1e9), span_context, _finish, message, path, record.funcName)
+        add((*call_site, record.lineno, extras, *values), kind.important)
     if counts is not None:
         if kind.important:
             counts.by_level[level].add(1, None, span_context)
@@ -96,20 +93,15 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
     return True
 
 
-def _finish(
-    message: str,
-    path: str,
-    function: str | None,
-    number: int,
-    extras: list[tuple[str, Any]] | None,
-    values: _context.RequestValues | None,
-) -> Said:
+def _finish(line: Deferred) -> Said:
+    _, _, _, _, message, path, function, number, extras, request_id, user, session, route, address, agent = (
+        line
+    )
     secretive: Pairs = ()
     if extras is not None:
-        secretive = [(key, value if type(value) is str else plain(value)) for key, value in extras]
-    if values is None:
+        secretive = [(key, value if type(value) is str else plain(value)) for key, value in extras.items()]
+    if request_id is None:
         return message, _call_site(path, function, number, None), None, (), (), secretive
-    request_id, user, session, route, address, agent = values
     site = _call_site(path, function, number, route)
     client = _context.of_client(user, session, address, agent)
     return message, site, client, (("request_id", request_id),), (), secretive

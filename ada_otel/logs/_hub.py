@@ -21,7 +21,7 @@ from ada_otel.logs._metrics import Counts
 from ada_otel.logs._otlp import OTLPSink
 from ada_otel.pipeline.current import get_current
 from ada_otel.pipeline.lines import OWN_LOGGERS, made
-from ada_otel.pipeline.logging import DeferredLog, LoggerProvider
+from ada_otel.pipeline.logging import LoggerProvider
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -33,8 +33,6 @@ __all__ = ["TAKING", "Hub", "here", "hub"]
 
 #: In the place of a record: what is logged while a line is taken up goes nowhere.
 TAKING: Any = object()
-#: Without the call of ``__new__`` that a named tuple's class makes.
-_new = tuple.__new__
 
 
 class _Here(threading.local):
@@ -163,7 +161,7 @@ class Hub:
         """Queue a line of our own; as :meth:`accept_parts`, but for ``kind``, as :meth:`kind_of` gave it."""
         add = kind.add
         if add is not None:
-            add(_new(DeferredLog, (kind, time.time_ns(), span_context, finish, parts)), kind.important)
+            add((kind, time.time_ns(), span_context, finish, *parts), kind.important)
         if self.counts is not None:
             if kind.important:
                 self.counts.by_level[level].add(1, None, span_context)
@@ -195,7 +193,7 @@ class Hub:
             level: The stdlib's level.
             span_context: Of the span that it is about, which may have ended.
             finish: Puts it together.
-            parts: The arguments of ``finish``: nothing that changes, and nothing that keeps a request alive.
+            parts: What ``finish`` needs: nothing that changes, and nothing that keeps a request alive.
         """
         if here.at is TAKING:
             return
@@ -203,7 +201,8 @@ class Hub:
         try:
             now = time.time_ns()
             name = logging.getLevelName(level)
-            line = from_parts(logger, level, name, now, span_context, *made(finish(*parts)))
+            said = finish((None, now, span_context, finish, *parts))
+            line = from_parts(logger, level, name, now, span_context, *made(said))
             self._write(line)
             if self.console is not None:
                 self.console.write(line)

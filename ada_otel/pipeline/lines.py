@@ -11,7 +11,17 @@ from opentelemetry.instrumentation.log_utils import std_to_otel
 
 from ada_otel.pipeline.grouped import Group
 
-__all__ = ["MOST_ATTRIBUTES", "OWN_LOGGERS", "Client", "Finish", "Pairs", "Said", "made", "severity"]
+__all__ = [
+    "MOST_ATTRIBUTES",
+    "OWN_LOGGERS",
+    "Client",
+    "Deferred",
+    "Finish",
+    "Pairs",
+    "Said",
+    "made",
+    "severity",
+]
 
 #: Loggers whose lines never become OTLP records: they speak of the export itself.
 OWN_LOGGERS = frozenset({"opentelemetry", "ada_otel"})
@@ -43,8 +53,13 @@ class Client(Group):
 #: it is of a request; those with another value in each line or request; others; and those that are yet to be
 #: redacted. Values are str, bool, int and float, and ``None`` for what is not there.
 Said = tuple[str, "Group | None", "Client | None", Pairs, Pairs, Pairs]
-#: Makes it of the line's parts.
-Finish = Callable[..., Said]
+#: A line on its way: what is known of lines like it (a ``LineKind``), when it was logged in nanoseconds since
+#: the epoch, the span context in which it was, what puts it together, and then what that needs: nothing that
+#: changes, and nothing that keeps a request alive. One plain tuple, as the garbage collector looks at each
+#: container that waits to be sent, and CPython takes plain ones apart several times faster than named ones.
+Deferred = tuple[Any, ...]
+#: Puts a line together.
+Finish = Callable[[Deferred], Said]
 
 
 @lru_cache(64)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 from opentelemetry._logs import SeverityNumber, get_logger
 from opentelemetry.sdk._logs import LoggerProvider as _SDKLoggerProvider
@@ -22,7 +23,7 @@ from ada_otel._diagnostics import failed
 from ada_otel.pipeline.export.batch import BatchLogRecordProcessor
 from ada_otel.pipeline.export.otlp import OTLPLogExporter
 from ada_otel.pipeline.grouped import PLAIN
-from ada_otel.pipeline.lines import MOST_ATTRIBUTES, OWN_LOGGERS, Finish, made, severity
+from ada_otel.pipeline.lines import MOST_ATTRIBUTES, OWN_LOGGERS, Deferred, made, severity
 
 #: So many pairs of logger and level are remembered.
 _MOST_KINDS = 1024
@@ -76,7 +77,8 @@ class LineKind:
         severity_number: Their severity.
         severity_text: Its name.
         important: Whether it is that of an error.
-        add: Takes a :class:`DeferredLog` and whether it is important; ``None`` where nothing takes any.
+        add: Takes a line, as :data:`ada_otel.pipeline.lines.Deferred` has it, and whether it is important;
+            ``None`` where nothing takes any.
 
     Attributes:
         encoded: The OTLP bytes of the severity, kept by the encoder.
@@ -101,37 +103,27 @@ class LineKind:
         self.encoded: bytes | None = None
 
 
-class _Deferred(NamedTuple):
-    kind: LineKind
-    timestamp: int
-    span_context: SpanContext | None
-    finish: Finish
-    parts: tuple[Any, ...]
-
-
-class DeferredLog(_Deferred):
-    """A log record in the queue, put together by whoever reads it; with the fields that an SDK record has.
+class DeferredLog:
+    """A deferred line as whoever knows nothing of it reads it: with the fields of an SDK record.
 
     Args:
-        kind: What is known of lines like it.
-        timestamp: When it was logged, in nanoseconds since the epoch.
-        span_context: Of the span in which it was logged.
-        finish: Puts it together; no more than ``MOST_ATTRIBUTES``.
-        parts: Its arguments: nothing that changes, and nothing that keeps a request alive.
+        line: The line, as :data:`ada_otel.pipeline.lines.Deferred` has it.
     """
 
-    __slots__ = ()
-
-    #: To the encoder and the queue: they may read these.
-    otlp_deferred = True
     dropped_attributes = 0
     event_name = None
 
-    @property
+    def __init__(self, line: Deferred) -> None:
+        self._line = line
+        self._kind: LineKind = line[0]
+        self.timestamp: int = line[1]
+        self._span_context: SpanContext | None = line[2]
+
+    @cached_property
     def made(self) -> tuple[str, dict[str, Any]]:
         """Body and attributes, redacted."""
         try:
-            return made(self.finish(*self.parts))
+            return made(self._line[3](self._line))
         except Exception as error:
             # What could not be redacted is not sent; that there was a line is.
             failed("Sending a log line", error)
@@ -160,39 +152,39 @@ class DeferredLog(_Deferred):
     @property
     def severity_number(self) -> SeverityNumber:
         """The severity."""
-        return self.kind.severity_number
+        return self._kind.severity_number
 
     @property
     def severity_text(self) -> str:
         """Its name."""
-        return self.kind.severity_text
+        return self._kind.severity_text
 
     @property
     def resource(self) -> Resource:
         """The resource of its logger."""
-        found: Resource = self.kind.logger._resource
+        found: Resource = self._kind.logger._resource
         return found
 
     @property
     def instrumentation_scope(self) -> InstrumentationScope:
         """The scope of its logger."""
-        found: InstrumentationScope = self.kind.logger._instrumentation_scope
+        found: InstrumentationScope = self._kind.logger._instrumentation_scope
         return found
 
     @property
     def trace_id(self) -> int:
         """That of its span; 0 for none."""
-        return 0 if self.span_context is None else self.span_context[0]
+        return 0 if self._span_context is None else self._span_context[0]
 
     @property
     def span_id(self) -> int:
         """That of its span; 0 for none."""
-        return 0 if self.span_context is None else self.span_context[1]
+        return 0 if self._span_context is None else self._span_context[1]
 
     @property
     def trace_flags(self) -> TraceFlags:
         """Those of its span."""
-        return _NO_FLAGS if self.span_context is None else self.span_context[3]
+        return _NO_FLAGS if self._span_context is None else self._span_context[3]
 
 
 class LineKinds(dict[tuple[str, int, "str | None"], "LineKind | None"]):

@@ -21,20 +21,17 @@ from ada_otel.logs import _context
 from ada_otel.logs._hub import hub
 from ada_otel.pipeline.grouped import Group
 from ada_otel.pipeline.lines import made
-from ada_otel.pipeline.logging import DeferredLog
 from ada_otel.web._served import Served
 from ada_otel.web.context import RequestContext
 
 if TYPE_CHECKING:
-    from ada_otel.pipeline.lines import Finish, Pairs, Said
+    from ada_otel.pipeline.lines import Deferred, Finish, Pairs, Said
 
 __all__ = ["RequestLog"]
 
 #: Not below ``ada_otel``: what our own loggers say is not sent.
 _NAME = "ada.requests"
 _logger = logging.getLogger(_NAME)
-#: Without the call of ``__new__`` that a named tuple's class makes.
-_new = tuple.__new__
 
 
 class RequestLog:
@@ -65,7 +62,7 @@ class RequestLog:
                 level,
                 trace.get_current_span().get_span_context(),
                 _finish_start,
-                (get("REQUEST_METHOD", ""), get("PATH_INFO", ""), get("QUERY_STRING"), request.log_values()),
+                (get("REQUEST_METHOD", ""), get("PATH_INFO", ""), get("QUERY_STRING"), *request.log_values()),
             )
 
     def completed(
@@ -101,7 +98,11 @@ class RequestLog:
             ):
                 return
             get = request.environ.get
-            parts = (
+            line = (
+                kind,
+                time_ns(),
+                request.span_context,
+                _finish_completion,
                 get("REQUEST_METHOD", ""),
                 get("PATH_INFO", ""),
                 get("QUERY_STRING"),
@@ -110,12 +111,12 @@ class RequestLog:
                 request.length or request.sent,
                 aborted,
                 None if error is None else type(error).__qualname__,
-                request.log_values(),
+                *request.log_values(),
             )
             if kind is None or add is None or kind.important:
-                _write(level, request.span_context, _finish_completion, parts)
+                _write(level, request.span_context, _finish_completion, line[4:])
                 return
-            add(_new(DeferredLog, (kind, time_ns(), request.span_context, _finish_completion, parts)), False)
+            add(line, False)
             if hub.counts is not None:
                 hub.counts.by_level[level].take(1)
         except Exception as problem:
@@ -140,7 +141,7 @@ class RequestLog:
                     namespace,
                     seconds,
                     None if error is None else type(error).__qualname__,
-                    _context.current_values(),
+                    *(_context.current_values() or _context.NO_VALUES),
                 ),
             )
         except Exception as problem:
@@ -154,8 +155,8 @@ class RequestLog:
         return _logger.isEnabledFor(level) and (hub.wants(level) or bool(_logger.handlers))
 
 
-def _finish_start(method: str, path: str, query: str | None, values: _context.RequestValues) -> Said:
-    request_id, user, session, route, address, agent = values
+def _finish_start(line: Deferred) -> Said:
+    _, _, _, _, method, path, query, request_id, user, session, route, address, agent = line
     return (
         "Request started",
         _of_method(method, route),
@@ -166,21 +167,32 @@ def _finish_start(method: str, path: str, query: str | None, values: _context.Re
     )
 
 
-def _finish_completion(
-    method: str,
-    path: str,
-    query: str | None,
-    status: str | None,
-    seconds: float,
-    size: str | int,
-    aborted: bool,
-    error: str | None,
-    values: _context.RequestValues,
-) -> Said:
+def _finish_completion(line: Deferred) -> Said:
+    # fmt: off  # by where they come from, not one by one
+    (
+        _,
+        _,
+        _,
+        _,
+        method,
+        path,
+        query,
+        status,
+        seconds,
+        size,
+        aborted,
+        error,
+        request_id,
+        user,
+        session,
+        route,
+        address,
+        agent,
+    ) = line
+    # fmt: on
     pairs: Pairs = (("http.response.body.size", int(size)),)
     if aborted or error is not None:
         pairs = (*pairs, ("aborted", aborted or None), ("error.type", error))
-    request_id, user, session, route, address, agent = values
     return (
         "Request completed",
         _of_answer(method, status, route),
@@ -207,14 +219,11 @@ def _of_route(route: str | None) -> Pairs:
     return () if route is None else (("http.route", route),)
 
 
-def _finish_event(
-    event: str, namespace: str, seconds: float, error: str | None, values: _context.RequestValues | None
-) -> Said:
+def _finish_event(line: Deferred) -> Said:
+    _, _, _, _, event, namespace, seconds, error, request_id, user, session, route, address, agent = line
     fresh: Pairs = (("duration_seconds", round(seconds, 6)),)
     client = None
-    route: str | None = None
-    if values is not None:
-        request_id, user, session, route, address, agent = values
+    if request_id is not None:
         client = _context.of_client(user, session, address, agent)
         fresh = (*fresh, ("request_id", request_id))
     pairs = (("error.type", error),)
@@ -241,7 +250,7 @@ def _write_as_record(
     level: int, span: trace.SpanContext | None, finish: Finish, parts: tuple[Any, ...]
 ) -> None:
     """Write it by way of the stdlib, where our bridge takes it up like any line."""
-    message, attributes = made(finish(*parts))
+    message, attributes = made(finish((None, 0, span, finish, *parts)))
     if span is None or not span.is_valid:
         _logger.log(level, message, extra=attributes)
         return

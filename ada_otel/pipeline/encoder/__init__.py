@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import MetricsData
@@ -23,6 +24,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from ada_otel._diagnostics import report
 from ada_otel.pipeline.encoder import _groups, _logs, _metrics, _traces, _values
 from ada_otel.pipeline.encoder._wire import SurpriseError
+
+if TYPE_CHECKING:
+    from ada_otel.pipeline.lines import Deferred
 
 __all__ = ["clear_caches", "encode_logs", "encode_metrics", "encode_spans", "fallbacks"]
 
@@ -44,8 +48,8 @@ def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
     return bytes(stock(spans).SerializeToString())
 
 
-def encode_logs(batch: Sequence[ReadableLogRecord]) -> bytes:
-    """Serialize log records as an ``ExportLogsServiceRequest``.
+def encode_logs(batch: Sequence[ReadableLogRecord | Deferred]) -> bytes:
+    """Serialize log records, and lines that are yet to be put together, as an ``ExportLogsServiceRequest``.
 
     Raises:
         Exception: What the stock encoder raises, for a batch that it refuses too.
@@ -56,7 +60,10 @@ def encode_logs(batch: Sequence[ReadableLogRecord]) -> bytes:
         _count("logs", error)
     from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs as stock
 
-    return bytes(stock(batch).SerializeToString())
+    from ada_otel.pipeline.logging import DeferredLog
+
+    readable: list[Any] = [DeferredLog(item) if type(item) is tuple else item for item in batch]
+    return bytes(stock(readable).SerializeToString())
 
 
 def encode_metrics(data: MetricsData) -> bytes:

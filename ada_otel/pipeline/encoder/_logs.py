@@ -26,7 +26,7 @@ from ada_otel.pipeline.encoder._wire import TABLE_SIZE, VARINT, delimited, text,
 from ada_otel.pipeline.logging import DeferredLog
 
 if TYPE_CHECKING:
-    from ada_otel.pipeline.lines import Client
+    from ada_otel.pipeline.lines import Client, Deferred
     from ada_otel.redaction import Redactor
 
 _pack_fixed64 = struct.Struct("<BQ").pack
@@ -116,18 +116,18 @@ def clear_redacted() -> None:
     _redacted = None
 
 
-def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
+def encode(batch: Iterable[ReadableLogRecord | Deferred]) -> bytes:
     """Encode log records; anything unexpected raises, and then nothing is returned."""
     groups = Groups()
     of_kinds: dict[Any, list[bytes]] = {}
     kept = _kept()
     items: Iterable[Any] = batch
     for readable in items:
-        if type(readable) is DeferredLog:
+        if type(readable) is tuple:
             kind = readable[0]
             pieces = of_kinds.get(kind)
             if pieces is None:
-                pieces = groups.items(readable.resource, readable.instrumentation_scope)
+                pieces = groups.items(kind.logger._resource, kind.logger._instrumentation_scope)
                 of_kinds[kind] = pieces
                 if kind.encoded is None:
                     kind.encoded = _SEVERITIES[id(kind.severity_number)] + text(b"\x1a", kind.severity_text)
@@ -142,16 +142,16 @@ def encode(batch: Iterable[ReadableLogRecord]) -> bytes:
 
 
 def _deferred_record(  # noqa: C901, PLR0912  # one body, as it is run for each line
-    item: Any, kept: _Redacted
+    item: Deferred, kept: _Redacted
 ) -> bytes:
-    """Encode a record of ``ada_otel.pipeline.logging``, as :func:`_record` would, but never put together."""
-    kind, timestamp, context, finish, parts = item
+    """Encode a line of ``ada_otel.pipeline.lines``, as :func:`_record` would, but never put together."""
+    kind, timestamp, context = item[0], item[1], item[2]
     if context is not None and (type(context) is not SpanContext or not context[0] or not context[1]):
-        return _record(item)
+        return _record(DeferredLog(item))
     try:
-        message, group, client, fresh, pairs, secretive = finish(*parts)
+        message, group, client, fresh, pairs, secretive = item[3](item)
     except Exception:
-        return _record(item)  # which says so
+        return _record(DeferredLog(item))  # which says so
     stamp = _pack_long(timestamp)
     pieces = [b"\x09", stamp, kind.encoded, kept.bodies[message]]
     if group is not None:

@@ -23,6 +23,7 @@ from ada_otel.pipeline.export.worker import Worker
 
 if TYPE_CHECKING:
     from ada_otel.pipeline.export.spool import Spool
+    from ada_otel.pipeline.lines import Deferred
 
 _MAX_BYTES = 32 * 1024 * 1024
 _SPOOL_BYTES = 64 * 1024 * 1024
@@ -250,22 +251,26 @@ class BatchLogRecordProcessor(_Batching, LogRecordProcessor):
 
     def add(self, item: Any, important: bool) -> None:
         """Queue a log record of which it is known whether its severity is that of an error."""
-        if important and (trace_id := item.log_record.trace_id):
+        if important and (trace_id := self._trace_of(item)):
             _error_traces.add(trace_id)
         self._queue.add(item, important)
 
     @staticmethod
-    def _weigh(item: ReadableLogRecord) -> int:
-        if getattr(item, "otlp_deferred", False):
-            return weight_of_parts(item.parts)  # type: ignore[attr-defined]  # it has them
+    def _weigh(item: ReadableLogRecord | Deferred) -> int:
+        if isinstance(item, tuple):
+            return weight_of_parts(item)
         return weight(item.log_record.attributes, item.log_record.body)
 
     @staticmethod
-    def _trace_of(item: ReadableLogRecord) -> int:
+    def _trace_of(item: ReadableLogRecord | Deferred) -> int:
+        if isinstance(item, tuple):
+            return 0 if item[2] is None else item[2].trace_id
         return item.log_record.trace_id or 0
 
     @staticmethod
-    def _is_important(item: ReadableLogRecord) -> bool:
+    def _is_important(item: ReadableLogRecord | Deferred) -> bool:
+        if isinstance(item, tuple):
+            return bool(item[0].important)
         severity = item.log_record.severity_number
         return severity is not None and severity.value >= _SEVERITY_ERROR
 

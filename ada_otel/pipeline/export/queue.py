@@ -246,6 +246,6 @@ def weight_of_parts(parts: Sequence[Any]) -> int:
     for part in parts:
         if type(part) is str:
             total += len(part)
-        elif type(part) is list:  # pairs
-            total += sum([_ATTRIBUTE_BYTES + len(value) for _, value in part if type(value) is str])
+        elif type(part) is dict:
+            total += sum([_ATTRIBUTE_BYTES + len(value) for value in part.values() if type(value) is str])
     return total
