@@ -89,7 +89,7 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
         if kind.important:
             counts.by_level[level].add(1, None, span_context)
         else:
-            counts.by_level[level].take(1)
+            next(counts.ones[level])
     return True
 
 

@@ -166,7 +166,7 @@ class Hub:
             if kind.important:
                 self.counts.by_level[level].add(1, None, span_context)
             else:
-                self.counts.by_level[level].take(1)
+                next(self.counts.ones[level])
 
     def wants(self, level: int) -> bool:
         """Whether a line of this level would go anywhere: without an exporter nothing takes it."""

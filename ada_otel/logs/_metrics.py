@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from opentelemetry.metrics import get_meter
 
 from ada_otel import catalogue
 from ada_otel.logs._line import Line
-from ada_otel.pipeline.metrics import BoundCounter, bind
+from ada_otel.pipeline.metrics import BoundCounter, bind, tally
 
 __all__ = ["Counts"]
 
@@ -40,17 +41,38 @@ class _ByLevel(dict[int, BoundCounter]):
         return handle
 
 
+class _Ones(dict[int, "Iterator[int]"]):
+    """What counts the lines of a level by ``next()``; one for each severity."""
+
+    __slots__ = ("_by_level", "_by_severity")
+
+    def __init__(self, by_level: _ByLevel) -> None:
+        self._by_level = by_level
+        self._by_severity: dict[str, Iterator[int]] = {}
+
+    def __missing__(self, level: int) -> Iterator[int]:
+        severity = severity_range(level)
+        found = self._by_severity.get(severity)
+        if found is None:
+            found = self._by_severity[severity] = tally(self._by_level[level])
+        if len(self) < _MOST_HANDLES:
+            self[level] = found
+        return found
+
+
 class Counts:
     """The metrics ``ada.log.records`` and ``ada.exceptions``.
 
     Attributes:
-        by_level: What counts the lines of a level. One that is no error needs no trace as its exemplar.
+        by_level: What counts the lines of a level.
+        ones: The same for a line that needs no trace as its exemplar, as it is no error: by ``next()``.
     """
 
     def __init__(self) -> None:
         meter = get_meter("ada_otel.logs")
         self._exceptions = catalogue.create(meter, catalogue.metric("ada.exceptions"))
         self.by_level = _ByLevel(catalogue.create(meter, catalogue.metric("ada.log.records")))
+        self.ones = _Ones(self.by_level)
         self._by_exception: dict[tuple[str, str | None], BoundCounter] = {}
 
     def count(self, line: Line) -> None:

@@ -118,7 +118,7 @@ class RequestLog:
                 return
             add(line, False)
             if hub.counts is not None:
-                hub.counts.by_level[level].take(1)
+                next(hub.counts.ones[level])
         except Exception as problem:
             failed("Logging a request", problem)
 

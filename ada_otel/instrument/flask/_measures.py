@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from opentelemetry import metrics
 
 from ada_otel.instrument.flask._attributes import method_of, protocol_version, without_empty
 from ada_otel.instrument.flask._status import INVALID_STATUS, parsed
-from ada_otel.pipeline.metrics import BoundHistogram, bind
+from ada_otel.pipeline.metrics import BoundHistogram, bind, tally
 
 
 class Entry:
     """What is known of a request by its method and scheme; one object for each pair.
 
     Args:
-        active: The instrument of the requests that are being served.
+        active: What counts the requests that are being served.
         raw_method: The method, as the server gives it.
         scheme: ``url.scheme``.
 
     Attributes:
         method: ``http.request.method``.
         name: The span's name, until its route is known.
-        active: The instrument's handle.
+        begun: Counts one more that is being served, by ``next()``.
+        ended: Counts one less.
     """
 
-    __slots__ = ("active", "method", "name", "scheme")
+    __slots__ = ("begun", "ended", "method", "name", "scheme")
 
-    def __init__(self, active: metrics.UpDownCounter, raw_method: str, scheme: str | None) -> None:
+    def __init__(self, active: ActiveRequests, raw_method: str, scheme: str | None) -> None:
         self.method = method_of(raw_method)[0]
         self.scheme = scheme
         self.name = "HTTP" if self.method == "_OTHER" else self.method
-        attributes = {"http.request.method": self.method, "url.scheme": scheme}
-        self.active = bind(active, without_empty(attributes))
+        self.ended, self.begun = active[self.method, scheme]
+
+
+class ActiveRequests(dict[tuple[str, "str | None"], "tuple[Iterator[int], Iterator[int]]"]):
+    """What counts the requests that are being served, by method and scheme: one less, and one more.
+
+    Args:
+        instrument: ``http.server.active_requests``.
+    """
+
+    __slots__ = ("_instrument",)
+
+    def __init__(self, instrument: metrics.UpDownCounter) -> None:
+        self._instrument = instrument
+
+    def __missing__(self, key: tuple[str, str | None]) -> tuple[Iterator[int], Iterator[int]]:
+        method, scheme = key
+        handle = bind(self._instrument, without_empty({"http.request.method": method, "url.scheme": scheme}))
+        # Those that ended first: one that begins and ends between two looks is never counted as -1.
+        found = self[key] = tally(handle, -1), tally(handle)
+        return found
 
 
 class RequestMetrics(NamedTuple):

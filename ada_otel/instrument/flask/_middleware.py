@@ -44,7 +44,7 @@ from ada_otel._diagnostics import contained, failed
 from ada_otel.instrument.flask._attributes import method_of, request_attributes
 from ada_otel.instrument.flask._body import StreamedBody
 from ada_otel.instrument.flask._headers import request_capture, response_capture
-from ada_otel.instrument.flask._measures import Entry, bind_metrics
+from ada_otel.instrument.flask._measures import ActiveRequests, Entry, bind_metrics
 from ada_otel.instrument.flask._routes import COMMENTER_KEY, Route, Routes
 from ada_otel.instrument.flask._status import MOST_DIGITS, declared_size, set_status
 from ada_otel.pipeline.current import attach, detach, get_current, reset
@@ -86,7 +86,7 @@ class Middleware:
         histograms = [catalogue.create(meter, catalogue.metric(name)) for name in _HISTOGRAMS]
         active = catalogue.create(meter, catalogue.metric("http.server.active_requests"))
         # One handle per set of attributes; the sets are few (routes, not paths), and the caches bounded.
-        self._entries = lru_cache(256)(partial(Entry, active))
+        self._entries = lru_cache(256)(partial(Entry, ActiveRequests(active)))
         self._metrics = lru_cache(2048)(partial(bind_metrics, histograms))
         self._request_hook = options.get("request_hook")
         self._response_hook = options.get("response_hook")
@@ -158,7 +158,7 @@ class Middleware:
         dict.__setitem__(inner, _SPAN_KEY, span)
         request.context = inner
         token = attach(inner)
-        entry.active.take(1)
+        next(entry.begun)
         try:
             body = wsgi_app(environ, start_response)
         except BaseException as error:
@@ -244,7 +244,7 @@ class Middleware:
     def _finish(self, request: Served, environ: dict[str, Any], started: float, entry: Entry) -> None:
         try:
             span, error, length = request.span, request.error, request.length
-            entry.active.take(-1)
+            next(entry.ended)
             raised = type(error).__qualname__ if error is not None and request.status is None else None
             metrics_of = self._metrics
             duration, request_size, response_size = metrics_of(

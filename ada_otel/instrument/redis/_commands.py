@@ -36,6 +36,7 @@ from ada_otel.instrument._operations import histogram, redis_operation
 from ada_otel.instrument.redis._server import LOOKUPS, Command, Server
 from ada_otel.observers import targets
 from ada_otel.pipeline.current import attach, detach, get_current
+from ada_otel.pipeline.metrics import tally
 from ada_otel.pipeline.tracing.begin import begin_with, drops_children_with
 from ada_otel.pipeline.tracing.span import error_status
 
@@ -84,6 +85,7 @@ class CommandTracing:
         self._begin = begin_with(tracer)
         self._histogram = histogram(meter)
         self._lookups = Lookups(meter, "redis")
+        self._hits, self._misses = tally(self._lookups.hits), tally(self._lookups.misses)
         self._drops = drops_children_with(tracer)
         self._hooked = request_hook is not None or response_hook is not None
         self._request_hook = request_hook
@@ -95,7 +97,7 @@ class CommandTracing:
         By a plain function: the wrapper of the stock code makes an object for each call.
         """
         drops, hooked = self._drops, self._hooked
-        hits, misses = self._lookups.hits, self._lookups.misses
+        hits, misses = self._hits, self._misses
 
         @functools.wraps(original)
         def traced(client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -123,7 +125,7 @@ class CommandTracing:
                 if lookup == _OF_MANY:
                     self._count(lookup, response)
                 else:  # as _count, without that call
-                    (misses if response is None else hits).take(1)
+                    next(misses if response is None else hits)
             return response
 
         return traced
@@ -313,7 +315,7 @@ class CommandTracing:
     def _count(self, operation: str, response: Any) -> None:
         try:
             if operation != _OF_MANY:
-                (self._lookups.misses if response is None else self._lookups.hits).take(1)
+                next(self._misses if response is None else self._hits)
             elif isinstance(response, list):
                 missed = response.count(None)
                 if missed:

@@ -1,10 +1,11 @@
 """The metrics half of the recording pipeline: stock telemetry, at a fraction of the work, right after fork.
 
 :class:`MeterProvider` and :class:`PeriodicReader` take the place of the SDK's classes of the same interface;
-:func:`bind` ties an instrument to one attribute set, for the places that record on every request.
+:func:`bind` ties an instrument to one attribute set, for the places that record on every request, and
+:func:`tally` counts ones by what it gives.
 """
 
-from ada_otel.pipeline.metrics._bind import bind
+from ada_otel.pipeline.metrics._bind import bind, tally
 from ada_otel.pipeline.metrics._bound import (
     CURRENT,
     BoundCounter,
@@ -24,4 +25,5 @@ __all__ = [
     "MeterProvider",
     "PeriodicReader",
     "bind",
+    "tally",
 ]

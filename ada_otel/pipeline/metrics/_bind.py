@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, overload
 
 from opentelemetry import metrics as api
@@ -20,6 +21,7 @@ from ada_otel.pipeline.metrics._bound import (
 )
 from ada_otel.pipeline.metrics._exemplars import Attributes
 from ada_otel.pipeline.metrics._instruments import Remembering
+from ada_otel.pipeline.metrics._tally import Forwarded, Tally
 
 
 class _Forwarding(Binding):
@@ -124,3 +126,23 @@ def bind(instrument: Any, attributes: Attributes = None) -> Any:
     raise TypeError(
         f"bind() takes a counter, up-down counter, histogram or gauge, not {type(instrument).__name__}."
     )
+
+
+def tally(handle: BoundCounter | BoundUpDownCounter, each: int = 1) -> Iterator[int]:
+    """Count ones by a handle, for where even its ``take`` is too much.
+
+    Make few of them, each once: the meter provider holds them as long as it lives, and adds up what they have
+    counted before each collection, in the order in which they were made.
+
+    Args:
+        handle: What :func:`bind` gave.
+        each: What each one adds: 1, or -1 for an up-down counter.
+
+    Returns:
+        An iterator: ``next()`` of it counts one, without exemplar. What it gives means nothing.
+    """
+    if isinstance(handle, _Forwarding):
+        return Forwarded(handle.take, each)
+    made = Tally(handle.take, each)
+    handle._consumer.tallies.append(made)
+    return made.ones

@@ -31,6 +31,7 @@ from ada_otel.pipeline.fork import check_pid
 from ada_otel.pipeline.metrics._cells import Cell, cell_for
 from ada_otel.pipeline.metrics._exemplars import Attributes, faster
 from ada_otel.pipeline.metrics._observed import Observed
+from ada_otel.pipeline.metrics._tally import Tally
 
 LIMIT_SETTING = "ADA_OTEL_METRIC_CARDINALITY_LIMIT"
 
@@ -223,6 +224,7 @@ class Consumer(SynchronousMeasurementConsumer):
         epoch: A new object whenever cells that were handed out may no longer be the ones that are collected:
             a reader came or went, a meter was switched on or off, or the process was forked. Bound handles
             compare it before each value.
+        tallies: What counts ones until it is asked.
     """
 
     def __init__(self, sdk_config: SdkConfiguration, readers: Iterable[MetricReader], limit: int) -> None:
@@ -234,6 +236,12 @@ class Consumer(SynchronousMeasurementConsumer):
             reader: Storage(sdk_config, reader, limit) for reader in readers
         }
         self.epoch = object()
+        self.tallies: list[Tally] = []
+
+    def fold(self) -> None:
+        """Hand on what the tallies have counted, so that sums are up to now."""
+        for tally in list(self.tallies):
+            tally.fold()
 
     def cells(self, instrument: Any, attributes: Attributes) -> list[Cell]:
         """Give the cells, over all readers and Views, that take this attribute set."""
@@ -248,6 +256,7 @@ class Consumer(SynchronousMeasurementConsumer):
         if self._pid != os.getpid():
             # A reader's thread that runs before this object is renewed must not see the parent's numbers.
             return None
+        self.fold()
         with self._lock:
             storage: object = self._reader_storages[metric_reader]
             if isinstance(storage, Storage):
@@ -283,4 +292,6 @@ class Consumer(SynchronousMeasurementConsumer):
         for storage in self._reader_storages.values():
             storage.renew()
         self.epoch = object()
+        for tally in self.tallies:
+            tally.renew()
         self._pid = os.getpid()

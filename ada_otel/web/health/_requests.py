@@ -66,6 +66,7 @@ def totals() -> Totals | None:
     provider = metrics.get_meter_provider()
     if not isinstance(provider, MeterProvider) or not provider._ours:
         return None
+    provider._consumer.fold()
     for storage in list(provider._consumer._reader_storages.values()):
         found = getattr(storage, "_instrument_view_instrument_matches", None)
         if found is not None:

@@ -47,6 +47,7 @@ class SharedPage:
         """Answer a scrape."""
         if not self._access.allows(environ):
             return REFUSED
+        self._provider._consumer.fold()
         try:
             found = _folder.total(self._folder, self._storage.file)
         except OSError as error:

@@ -27,7 +27,8 @@ class PageReader(MetricReader):
         """Do nothing: what was collected is in the file."""
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Do nothing: the file stays, and the next scrape of another worker takes it over."""
+        """Take up what was counted until now. The file stays; the next scrape of another worker takes it over."""
+        self.collect()
 
 
 class SharedStorage:

@@ -112,7 +112,10 @@ def test_a_rule_that_comes_later_holds_for_lines_that_were_seen_before(queue: Qu
         assert record.body.string_value == "badge [redacted badge]"
         assert (values["holder"], values["locker"]) == ("[redacted badge]", "[redacted]")
         assert DeferredLog(item).body == "badge [redacted badge]"
-        assert (item.attributes["holder"], item.attributes["locker"]) == ("[redacted badge]", "[redacted]")
+        assert (DeferredLog(item).attributes["holder"], DeferredLog(item).attributes["locker"]) == (
+            "[redacted badge]",
+            "[redacted]",
+        )
     finally:
         redaction.forget()
 
