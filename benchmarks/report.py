@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environments
+from benchmarks.measure import SLICE_REQUESTS
 from benchmarks.variants import CASES, EVENT
 from tools.errors import ToolError
 
@@ -26,12 +27,12 @@ on a machine with two cores; it is no part of `make bench`.
 _INTRODUCTION = """# What telemetry costs
 
 `make bench` wrote this page. It runs the same app once without telemetry and once under each distribution,
-each in an environment and a process of its own. In each round every variant serves a block of requests, one
-variant after the other, so that what else the machine does hits all alike. Where CPU is measured, each round
-has new processes, as one may take a third more than the next of the same program. All have
+each in an environment and a process of its own. In each round every variant serves as many requests. Where
+CPU is measured, they take turns every {slice} requests, so that what else the machine does hits all alike,
+and each round has new processes, as one may take a third more than the next of the same program. All have
 {shared}.
 
-- **CPU** is that of the whole process, exporters included, from the first request of a block until its last
+- **CPU** is that of the whole process, exporters included, from the first request of a round until its last
   span, log record and metric is encoded, sent over HTTP, and answered by a sink on the same machine. The app
   is called through its WSGI callable.
 - **of stock** is (variant - none) / (stock - none) in the same round: the median of the rounds.
@@ -40,7 +41,7 @@ has new processes, as one may take a third more than the next of the same progra
   the others; the interval of a goal is that of 95 % for the median, by the sign test.
 - Queues hold 65,536 items, so that none is cheap by dropping; what came to the sink is in the tables.
 - SQLAlchemy is 2.0, because the stock instrumentation refuses 2.1; ada-otel does both.
-- Metrics are sent once per block.
+- Metrics are sent once per round.
 - Stock makes one span more per query than ada-otel, "connect", for taking a connection out of the pool.
   ada-otel's log records carry file, function and line, which stock leaves out by default.
 - Log lines of traces that are not sampled are sent all the same, and metrics count every request: that is the
@@ -101,7 +102,7 @@ def render(results: Mapping[str, Any]) -> str:
     load = " to ".join(f"{value:.1f}" for value in run["load_average"])
     versions = next(iter(results["variants"].values()))["versions"]
     shared = ", ".join(f"{name} {versions[name]}" for name in environments.SHARED)
-    parts = [_INTRODUCTION.format(**run, load=load, shared=shared)]
+    parts = [_INTRODUCTION.format(**run, load=load, shared=shared, slice=SLICE_REQUESTS)]
     if results["goals"]:
         parts.append(_goals(results["goals"]))
     titles = {name: row["title"] for name, row in results["variants"].items()}

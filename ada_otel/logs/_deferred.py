@@ -83,8 +83,11 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
     if add is not None:
         request = _context.current()
         values = _context.NO_VALUES if request is None else request.log_values()
-        call_site = (kind, int(record.created * 1e9), span_context, _finish, message, path, record.funcName)
-        add((*call_site, record.lineno, extras, *values), kind.important)
+        timestamp, function, number = int(record.created * 1e9), record.funcName, record.lineno
+        add(
+            (kind, timestamp, span_context, _finish, message, path, function, number, extras, *values),
+            kind.important,
+        )
     if counts is not None:
         if kind.important:
             counts.by_level[level].add(1, None, span_context)

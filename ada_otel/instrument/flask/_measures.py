@@ -9,7 +9,10 @@ from opentelemetry import metrics
 
 from ada_otel.instrument.flask._attributes import method_of, protocol_version, without_empty
 from ada_otel.instrument.flask._status import INVALID_STATUS, parsed
-from ada_otel.pipeline.metrics import BoundHistogram, bind, tally
+from ada_otel.pipeline.metrics import BoundHistogram, Forwarded, bind, tally
+
+#: Tallies stay as long as the meter provider: pairs of method and scheme beyond these have none.
+_MOST_TALLIES = 64
 
 
 class Entry:
@@ -51,6 +54,8 @@ class ActiveRequests(dict[tuple[str, "str | None"], "tuple[Iterator[int], Iterat
     def __missing__(self, key: tuple[str, str | None]) -> tuple[Iterator[int], Iterator[int]]:
         method, scheme = key
         handle = bind(self._instrument, without_empty({"http.request.method": method, "url.scheme": scheme}))
+        if len(self) >= _MOST_TALLIES:
+            return Forwarded(handle.take, -1), Forwarded(handle.take, 1)
         # Those that ended first: one that begins and ends between two looks is never counted as -1.
         found = self[key] = tally(handle, -1), tally(handle)
         return found

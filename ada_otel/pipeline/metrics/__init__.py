@@ -15,6 +15,7 @@ from ada_otel.pipeline.metrics._bound import (
 )
 from ada_otel.pipeline.metrics._provider import MeterProvider
 from ada_otel.pipeline.metrics._reader import PeriodicReader
+from ada_otel.pipeline.metrics._tally import Forwarded
 
 __all__ = [
     "CURRENT",
@@ -22,6 +23,7 @@ __all__ = [
     "BoundGauge",
     "BoundHistogram",
     "BoundUpDownCounter",
+    "Forwarded",
     "MeterProvider",
     "PeriodicReader",
     "bind",

@@ -55,7 +55,14 @@ class Tally:
 
 
 class Forwarded:
-    """In the place of a tally's ``ones``, for instruments that nobody asks us to collect."""
+    """In the place of a tally's ``ones``: hands each one on at once.
+
+    For instruments that nobody asks us to collect, and where there would be too many tallies.
+
+    Args:
+        take: Takes it; the handle's.
+        each: What each one adds.
+    """
 
     __slots__ = ("_each", "_take")
 

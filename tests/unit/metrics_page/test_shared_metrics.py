@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from ada_otel.pipeline.metrics import MeterProvider, bind
+from ada_otel.pipeline.metrics import MeterProvider, bind, tally
 from ada_otel.web.metrics_page import _file, _folder
 from ada_otel.web.metrics_page._file import WorkerFile
 from ada_otel.web.metrics_page._merge import Merged
@@ -89,6 +89,17 @@ def start_other(folder: Path) -> subprocess.Popen[str]:
 def kill(process: subprocess.Popen[str]) -> None:
     process.communicate("x")
     assert process.returncode == -signal.SIGKILL
+
+
+def test_ones_are_there_after_a_collection_and_when_the_worker_ends(worker: Worker) -> None:
+    ones = tally(bind(worker.meter.create_counter("shop.sales", "{sale}", "Sales."), {"till": "a"}))
+    next(ones)
+    assert worker.sample("shop_sales_total", till="a") is None
+    worker.reader.collect()
+    assert worker.sample("shop_sales_total", till="a") == 1
+    next(ones)
+    worker.provider.shutdown()
+    assert worker.sample("shop_sales_total", till="a") == 2
 
 
 def test_sums_over_workers_and_keeps_what_counts_of_the_killed(worker: Worker) -> None:
