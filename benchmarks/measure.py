@@ -28,8 +28,10 @@ Round = Callable[[Sequence[str]], dict[str, dict[str, float]]]
 _ALLOCATION_REQUESTS = 50
 _CHECKPOINTS = 10
 _WARM_REQUESTS = 300
+#: In a round, of each variant: a start takes a second, and half as much more when a neighbour is at work.
+_STARTS = 3
 #: So many requests of one variant, then as many of the next: 5 to 40 ms.
-_SLICE_REQUESTS = 50
+SLICE_REQUESTS = 50
 #: Metrics are sent once per turn: with so many events for each request, a turn of either takes as long.
 _EVENTS_PER_REQUEST = 4
 #: However loaded the machine is, so many rounds are taken.
@@ -185,16 +187,26 @@ def http(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds)
 
 
 def start(names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[str, Any]:
-    """Measure what it takes until the app is imported, all signals on: ``cpu_s`` and ``rss_kib``."""
+    """Measure what it takes until the app is imported, all signals on: ``cpu_s`` and ``rss_kib``.
 
-    def turn(name: str) -> dict[str, float]:
+    Each variant starts several times in a round, in turn with the others, and the median counts.
+    """
+
+    def start_once(name: str) -> dict[str, float]:
         worker = Worker(VARIANTS[name], CASES["full"], around)
         worker.close()
         return worker.started
 
+    def taken(order: Sequence[str]) -> dict[str, dict[str, float]]:
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in order}
+        for number in range(_STARTS):
+            for name in _turned(order, number):
+                found[name].append(start_once(name))
+        return {name: _medians(starts) for name, starts in found.items()}
+
     for name in names:  # the first start reads files that the later ones find in memory
-        turn(name)
-    answers = _interleave(rounds, names, _one_by_one(turn))
+        start_once(name)
+    answers = _interleave(rounds, names, lambda _names: nullcontext(taken))
     return {
         measure: summarise({name: [answer[measure] for answer in answers[name]] for name in names})
         for measure in ("cpu_s", "rss_kib")
@@ -255,9 +267,8 @@ def _interleave(
             say(f"   the machine is slow: stopped after {number} of {whole} rounds")
             break
         taking = names if number < rounds.number else compared
-        at = number % len(taking)
         with begin(taking) as taken:
-            for name, answer in taken((*taking[at:], *taking[:at])).items():
+            for name, answer in taken(_turned(taking, number)).items():
                 answers[name].append(answer)
         if (number + 1) % 5 == 0:
             say(f"   round {number + 1} of {whole}")
@@ -275,10 +286,19 @@ def _slices(requests: int, order: Sequence[str]) -> Iterator[tuple[int, Sequence
     """Requests of each variant and who has its turn when; who begins rotates here as well."""
     number = 0
     while requests > 0:
-        at = number % len(order)
-        yield min(_SLICE_REQUESTS, requests), (*order[at:], *order[:at])
-        requests -= _SLICE_REQUESTS
+        yield min(SLICE_REQUESTS, requests), _turned(order, number)
+        requests -= SLICE_REQUESTS
         number += 1
+
+
+def _turned(order: Sequence[str], number: int) -> Sequence[str]:
+    """The same with another one as the first."""
+    at = number % len(order)
+    return (*order[at:], *order[:at])
+
+
+def _medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
 
 
 def _warm(rounds: Rounds) -> int:
