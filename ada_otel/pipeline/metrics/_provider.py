@@ -134,13 +134,19 @@ class MeterProvider(sdk.MeterProvider):
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Collect and export now, as the SDK does."""
-        check_pid()
+        self._take_up()
         return super().force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000) -> None:
         """Collect and export for the last time, as the SDK does."""
-        check_pid()
+        self._take_up()
         super().shutdown(timeout_millis)
+
+    def _take_up(self) -> None:
+        check_pid()
+        if self._ours:
+            # For readers that are not told: those that were added later, such as that of the metrics page.
+            self._consumer.fold()
 
     def _register(self, reader: MetricReader) -> None:
         with self._all_metric_readers_lock:

@@ -89,7 +89,6 @@ def add_reader(provider: MeterProvider, reader: PageReader, storage: SharedStora
     """Add our reader, with our storage in the place of the SDK's."""
     provider.add_metric_reader(reader)
     consumer: Any = provider._consumer
-    reader.fold = consumer.fold
     with consumer._lock:
         consumer._reader_storages = {**consumer._reader_storages, reader: storage}
         consumer.epoch = object()

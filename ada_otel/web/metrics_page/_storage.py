@@ -21,21 +21,13 @@ _OVERFLOW = {"otel.metric.overflow": True}
 
 
 class PageReader(MetricReader):
-    """The reader of the page: with it, callbacks are asked, and write into the worker's file.
-
-    Attributes:
-        fold: Hands on what was counted until now, as the consumer of our meter provider does.
-    """
-
-    fold: Callable[[], None] | None = None
+    """The reader of the page: with it, callbacks are asked, and write into the worker's file."""
 
     def _receive_metrics(self, metrics_data: Any, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         """Do nothing: what was collected is in the file."""
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Take up what was counted. The file stays; the next scrape of another worker takes it over."""
-        if self.fold is not None:
-            self.fold()
+        """Do nothing: the file stays, and the next scrape of another worker takes it over."""
 
 
 class SharedStorage:
