@@ -1,6 +1,7 @@
 """Runs the benchmark: ``python -m benchmarks [--quick] [--variants a,b] [--cases …] [--rounds N]``.
 
-``--page-only`` measures nothing, and writes the page of what is kept in ``benchmarks/results/``.
+``--page-only`` measures nothing, and writes the page of what is kept in ``benchmarks/results/``. ``--again``
+measures some cases anew, each of which is a comparison of its own, and keeps the others of the last run.
 """
 
 from __future__ import annotations
@@ -94,6 +95,35 @@ def run(
     return results
 
 
+def renewed(kept: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Put what was measured again in the place of what a whole run had measured before.
+
+    Args:
+        kept: The results of the whole run.
+        found: Those of the cases that were measured again.
+
+    Returns:
+        Both; ``again`` of ``run`` has the cases with date and load.
+
+    Raises:
+        ToolError: The variants are other ones now.
+    """
+    if kept["variants"] != found["variants"]:
+        raise ToolError(
+            "the variants or their versions are others than in the whole run; run all cases again"
+        )
+    cases = [*found["cpu"], *(["http"] if found["http"] else [])]
+    cases += [name for name in (_SOCKETIO, _START, _MEMORY) if name in found]
+    made = {**kept, **{name: found[name] for name in (_SOCKETIO, _START, _MEMORY) if name in found}}
+    made["cpu"] = {**kept["cpu"], **found["cpu"]}
+    made["http"] = {**kept["http"], **found["http"]}
+    about = {key: found["run"][key] for key in ("date", "load_average", "rounds", "further_rounds")}
+    again = {**kept["run"].get("again", {}), **dict.fromkeys(cases, about)}
+    made["run"] = {**kept["run"], "again": again}
+    made["goals"] = judge(made)
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, and keep results, page and plot of a whole run; returns the exit status."""
     chosen = _parse(arguments)
@@ -103,14 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.page_only:
             write_page(_kept())
             return 0
+        kept = _kept() if chosen.again else None
         results = run(
             chosen.variants,
-            chosen.cases,
+            chosen.again or chosen.cases,
             rounds=chosen.rounds,
             further=chosen.further,
             block=chosen.block,
             memory_requests=chosen.requests,
         )
+        if kept is not None:
+            results = renewed(kept, results)
         print(report.render(results))
         if not chosen.quick:
             _keep(results, chosen.output)
@@ -159,6 +192,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--variants", type=_names(VARIANTS), help=f"of {','.join(VARIANTS)}")
     parser.add_argument("--cases", type=_names(ALL_CASES), help=f"of {','.join(ALL_CASES)}")
+    parser.add_argument(
+        "--again", type=_names(ALL_CASES), help="cases to measure anew; the others are kept of the last run"
+    )
     parser.add_argument("--rounds", type=_positive, help="turns of each variant in each case")
     parser.add_argument("--further", type=_not_negative, help="turns, after those, of what the goals compare")
     parser.add_argument("--block", type=_positive, help="requests in one turn")

@@ -29,7 +29,7 @@ _ALLOCATION_REQUESTS = 50
 _CHECKPOINTS = 10
 _WARM_REQUESTS = 300
 #: In a round, of each variant: a start takes a second, and half as much more when a neighbour is at work.
-_STARTS = 3
+STARTS = 3
 #: So many requests of one variant, then as many of the next: 5 to 40 ms.
 SLICE_REQUESTS = 50
 #: Metrics are sent once per turn: with so many events for each request, a turn of either takes as long.
@@ -199,7 +199,7 @@ def start(names: Sequence[str], around: Surroundings, rounds: Rounds) -> dict[st
 
     def taken(order: Sequence[str]) -> dict[str, dict[str, float]]:
         found: dict[str, list[dict[str, float]]] = {name: [] for name in order}
-        for number in range(_STARTS):
+        for number in range(STARTS):
             for name in _turned(order, number):
                 found[name].append(start_once(name))
         return {name: _medians(starts) for name, starts in found.items()}

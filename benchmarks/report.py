@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environments
-from benchmarks.measure import SLICE_REQUESTS
+from benchmarks.measure import SLICE_REQUESTS, STARTS
 from benchmarks.variants import CASES, EVENT
 from tools.errors import ToolError
 
@@ -49,12 +49,13 @@ and each round has new processes, as one may take a third more than the next of 
 - Nobody else has telemetry for Socket.IO: its share is of what stock adds to a plain request in the same
   round. The event is handed to the server as Engine.IO would; no network is between.
 - `opentelemetry-instrument` imports its own code and the API twice, before and in the app's process, whatever
-  distribution it starts: that is the floor of the start under it. `ada-otel run` does not.
+  distribution it starts: that is the floor of the start under it. `ada-otel run` does not. A variant starts
+  {starts} times in a round, in turn with the others, and the median counts.
 
 {date}; {processor}, {cores} cores, {system}; Python {python}; load average {load};
 up to {rounds} rounds of {requests_per_round} requests, and {further_rounds} more of what the goals compare;
 half as many requests over HTTP.
-"""
+{again}"""
 
 
 def draw(results: Mapping[str, Any], plot: Path) -> None:
@@ -102,7 +103,16 @@ def render(results: Mapping[str, Any]) -> str:
     load = " to ".join(f"{value:.1f}" for value in run["load_average"])
     versions = next(iter(results["variants"].values()))["versions"]
     shared = ", ".join(f"{name} {versions[name]}" for name in environments.SHARED)
-    parts = [_INTRODUCTION.format(**run, load=load, shared=shared, slice=SLICE_REQUESTS)]
+    again = "".join(map(_measured_again, run.get("again", {}).items()))
+    values = {
+        **run,
+        "load": load,
+        "shared": shared,
+        "slice": SLICE_REQUESTS,
+        "starts": STARTS,
+        "again": again,
+    }
+    parts = [_INTRODUCTION.format(**values)]
     if results["goals"]:
         parts.append(_goals(results["goals"]))
     titles = {name: row["title"] for name, row in results["variants"].items()}
@@ -118,6 +128,16 @@ def render(results: Mapping[str, Any]) -> str:
         parts.append(_memory(results["memory"], titles))
     parts.append(_variants(results["variants"]))
     return "\n".join(parts)
+
+
+def _measured_again(item: tuple[str, Mapping[str, Any]]) -> str:
+    case, about = item
+    title = CASES[case].title if case in CASES else case
+    load = " to ".join(f"{value:.1f}" for value in about["load_average"])
+    return (
+        f"\nMeasured again, in a run of its own: {title}, {about['date']}; load average {load}; "
+        f"up to {about['rounds']} rounds, and {about['further_rounds']} more.\n"
+    )
 
 
 def _log_search(row: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from benchmarks import environments, measure, observers, processes, report
 from benchmarks.figures import GOALS, Spread, judge, summarise
 from benchmarks.programs import sink
 from benchmarks.variants import CASES, COMPARED, VARIANTS
+from tools.errors import ToolError
 
 ROUNDS = {"none": [100.0, 200.0, 110.0], "stock": [400.0, 500.0, 410.0], "ada": [130.0, 230.0, 170.0]}
 
@@ -329,6 +330,31 @@ class TestReport:
         monkeypatch.setattr(bench, "PLOT", copy.parent / plot)
         assert bench.main(["--page-only"]) == 0
         assert copy.read_text() == page
+
+    def test_cases_that_were_measured_again_take_the_place_of_the_former(
+        self, results: dict[str, Any]
+    ) -> None:
+        shares = {"median": 0.3, "low": 0.2, "high": 0.4}
+        start = {"ada-run": {**results["start"]["cpu_s"]["ada"], "of_stock": shares}}
+        found = {
+            "run": {**results["run"], "date": "2026-02-02 00:00 UTC"},
+            "variants": results["variants"],
+            "cpu": {},
+            "http": {},
+            "start": {"cpu_s": start, "rss_kib": results["start"]["rss_kib"]},
+        }
+        made = bench.renewed(results, found)
+        assert (made["cpu"], made["memory"]) == (results["cpu"], results["memory"])
+        assert made["start"] == found["start"]
+        assert [
+            goal["share"] for goal in made["goals"] if goal["goal"].startswith("CPU added to the start")
+        ] == [0.3]
+        assert made["run"]["date"] == "2026-01-01 00:00 UTC"
+        text = report.render({**made, "start": results["start"]})
+        assert "Measured again, in a run of its own: start, 2026-02-02 00:00 UTC" in text
+        assert "Measured again" not in report.render(results)
+        with pytest.raises(ToolError, match="run all cases again"):
+            bench.renewed({**results, "variants": {}}, found)
 
     def test_measures_that_were_not_taken_are_left_out(self, results: dict[str, Any]) -> None:
         for key in ("start", "memory", "socketio"):
