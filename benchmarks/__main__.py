@@ -112,9 +112,9 @@ def renewed(kept: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         raise ToolError(
             "the variants or their versions are others than in the whole run; run all cases again"
         )
-    cases = [*found["cpu"], *(["http"] if found["http"] else [])]
-    cases += [name for name in (_SOCKETIO, _START, _MEMORY) if name in found]
-    made = {**kept, **{name: found[name] for name in (_SOCKETIO, _START, _MEMORY) if name in found}}
+    alone = {name: found[name] for name in (_SOCKETIO, _START, _MEMORY) if name in found}
+    cases = [*found["cpu"], *([_HTTP] if found["http"] else []), *alone]
+    made = {**kept, **alone}
     made["cpu"] = {**kept["cpu"], **found["cpu"]}
     made["http"] = {**kept["http"], **found["http"]}
     about = {key: found["run"][key] for key in ("date", "load_average", "rounds", "further_rounds")}

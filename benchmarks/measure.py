@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -78,12 +78,7 @@ def cpu(case: Case, names: Sequence[str], around: Surroundings, rounds: Rounds) 
 
             def taken(order: Sequence[str]) -> dict[str, dict[str, float]]:
                 before = {name: around.counts(name) for name in order}
-                for name in order:
-                    workers[name].ask("begin")
-                for size, turns in _slices(rounds.requests, order):
-                    for name in turns:
-                        workers[name].ask("serve", requests=size)
-                found = {name: workers[name].ask("end") for name in order}
+                found = _in_slices(workers, rounds.requests, order, dict.fromkeys(order, (case.route, 1)))
                 for name in order:
                     received[name].append(_per_request(before[name], around.counts(name), rounds.requests))
                 return found
@@ -131,13 +126,8 @@ def socketio(around: Surroundings, rounds: Rounds) -> dict[str, Any]:
 
             def taken(order: Sequence[str]) -> dict[str, dict[str, float]]:
                 before = around.counts(OURS)
-                for name in order:
-                    workers[name].ask("begin")
-                for size, slices in _slices(rounds.requests, order):
-                    for name in slices:
-                        _, route, times = turns[name]
-                        workers[name].ask("serve", requests=size * times, route=route)
-                found = {name: workers[name].ask("end") for name in order}
+                asked = {name: (route, times) for name, (_, route, times) in turns.items()}
+                found = _in_slices(workers, rounds.requests, order, asked)
                 events = rounds.requests * _EVENTS_PER_REQUEST
                 received.append(_per_request(before, around.counts(OURS), events))
                 return found
@@ -280,6 +270,19 @@ def _one_by_one(
 ) -> Callable[[Sequence[str]], AbstractContextManager[Round]]:
     """Rounds in which each variant has one turn, and nothing is begun or ended."""
     return lambda _names: nullcontext(lambda order: {name: turn(name) for name in order})
+
+
+def _in_slices(
+    workers: Mapping[str, Worker], requests: int, order: Sequence[str], asked: Mapping[str, tuple[str, int]]
+) -> dict[str, dict[str, float]]:
+    """Let the workers serve in turn, each its route and so many times the requests; gives what each took."""
+    for name in order:
+        workers[name].ask("begin")
+    for size, turns in _slices(requests, order):
+        for name in turns:
+            route, times = asked[name]
+            workers[name].ask("serve", requests=size * times, route=route)
+    return {name: workers[name].ask("end") for name in order}
 
 
 def _slices(requests: int, order: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:

@@ -90,8 +90,8 @@ def defer_record(  # noqa: C901  # one body, as it is run for each line
         )
     if counts is not None:
         if kind.important:
-            counts.by_level[level].add(1, None, span_context)
-        else:
+            counts.count_one(level, span_context)
+        else:  # as it does, without that call
             next(counts.ones[level])
     return True
 

@@ -163,10 +163,7 @@ class Hub:
         if add is not None:
             add((kind, time.time_ns(), span_context, finish, *parts), kind.important)
         if self.counts is not None:
-            if kind.important:
-                self.counts.by_level[level].add(1, None, span_context)
-            else:
-                next(self.counts.ones[level])
+            self.counts.count_one(level, span_context)
 
     def wants(self, level: int) -> bool:
         """Whether a line of this level would go anywhere: without an exporter nothing takes it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from opentelemetry.metrics import get_meter
+from opentelemetry.trace import SpanContext
 
 from ada_otel import catalogue
 from ada_otel.logs._line import Line
@@ -77,10 +78,16 @@ class Counts:
 
     def count(self, line: Line) -> None:
         """Count a line, and its exception if it has one."""
-        level = line.level
-        self.by_level[level].add(1, None, line.span_context if level >= logging.ERROR else None)
+        self.count_one(line.level, line.span_context)
         if "exception.type" in line.attributes:
             self._count_exception(line)
+
+    def count_one(self, level: int, span_context: SpanContext | None) -> None:
+        """Count a line of a level, with its trace as the exemplar of an error."""
+        if level >= logging.ERROR:
+            self.by_level[level].add(1, None, span_context)
+        else:
+            next(self.ones[level])
 
     def _count_exception(self, line: Line) -> None:
         kind, route = line.attributes["exception.type"], line.attributes.get("http.route")

@@ -133,7 +133,7 @@ class ItemQueue:
             self._drop("already_shutdown")
             return
         length = len(self._plain) + len(self._important) + 1
-        if not length % _WEIGHED:
+        if not length % _WEIGHED and length <= self._limit:
             self._sample(item, length)
         if length > self._limit and not self._make_room(item, important):
             self._drop("queue_full")
