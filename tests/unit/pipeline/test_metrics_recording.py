@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +23,7 @@ from ada_otel._diagnostics import forget_reports
 from ada_otel.pipeline.metrics import MeterProvider, bind
 from ada_otel.pipeline.metrics import _shape as shape
 from ada_otel.pipeline.metrics._cells import BATCH
+from tests.support.metric_points import points
 
 OVERFLOW = {"otel.metric.overflow": True}
 DELTA: dict[type, AggregationTemporality] = dict.fromkeys(
@@ -47,27 +46,7 @@ def meter(reader: InMemoryMetricReader) -> api.Meter:
     return MeterProvider([reader], shutdown_on_exit=False).get_meter("scope")
 
 
-def points(reader: InMemoryMetricReader, name: str) -> list[Any]:
-    data = reader.get_metrics_data()
-    return [
-        point
-        for resource in (data.resource_metrics if data else ())
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-        if metric.name == name
-        for point in metric.data.data_points
-    ]
-
-
-@pytest.fixture
-def _nervous_threads() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.usefixtures("_nervous_threads")
+@pytest.mark.usefixtures("nervous_threads")
 @pytest.mark.parametrize("bound", [True, False])
 def test_totals_are_exact_with_many_threads_and_two_readers_collecting(bound: bool) -> None:
     cumulative, delta = InMemoryMetricReader(), InMemoryMetricReader(DELTA)
@@ -277,7 +256,7 @@ def test_a_delta_reader_gives_the_places_of_idle_sets_to_new_ones(aggregation: A
     assert seen(0) == {9: 1, "overflow": 1}
 
 
-@pytest.mark.usefixtures("_nervous_threads")
+@pytest.mark.usefixtures("nervous_threads")
 def test_no_value_is_lost_to_a_cell_that_is_being_released() -> None:
     reader = InMemoryMetricReader(DELTA)
     provider = MeterProvider([reader], shutdown_on_exit=False, cardinality_limit=3)

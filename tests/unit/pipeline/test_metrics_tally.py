@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,20 +12,13 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 
 from ada_otel.pipeline import fork
 from ada_otel.pipeline.metrics import MeterProvider, bind, tally
+from tests.support.metric_points import points
 
 DELTA: dict[type, AggregationTemporality] = {sdk.Counter: AggregationTemporality.DELTA}
 
 
-def values(reader: InMemoryMetricReader, name: str = "c") -> list[Any]:
-    data: Any = reader.get_metrics_data()
-    return [
-        point.value
-        for resource in (data.resource_metrics if data else ())
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-        if metric.name == name
-        for point in metric.data.data_points
-    ]
+def values(reader: InMemoryMetricReader) -> list[Any]:
+    return [point.value for point in points(reader, "c")]
 
 
 def meter_of(*readers: InMemoryMetricReader) -> api.Meter:
@@ -76,15 +67,7 @@ def test_ones_less() -> None:
     assert values(reader) == [2]
 
 
-@pytest.fixture
-def _switching_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.usefixtures("_switching_often")
+@pytest.mark.usefixtures("nervous_threads")
 def test_threads_and_collections_lose_none_and_count_none_twice() -> None:
     readers = [InMemoryMetricReader(), InMemoryMetricReader(DELTA)]
     ones = tally(bind(meter_of(*readers).create_counter("c")))
